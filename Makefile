@@ -1,0 +1,30 @@
+# The two commands that matter: `make demo` and `make test`. Both need only a bare Debian 12 and root.
+SHELL := /bin/bash
+VENV  := .venv/bin
+
+.PHONY: help setup demo test lint lab-up lab-down lock
+
+help:  ## this text
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+setup:  ## bring a bare Debian 12 machine to the point where all else works
+	@requirements/setup
+
+demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
+	@$(VENV)/python -m demo
+
+test: setup lint  ## every test: unit, integration, lab
+	@$(VENV)/pytest
+
+lint: setup  ## ruff, mypy (strict), import contracts
+	@$(VENV)/ruff check --quiet && $(VENV)/ruff format --check --quiet && $(VENV)/mypy --no-error-summary && $(VENV)/lint-imports --no-logo >/dev/null || { $(VENV)/lint-imports; exit 1; }
+	@echo "lint: clean"
+
+lab-up: setup  ## boot the local fleet
+	@$(VENV)/ops lab up
+
+lab-down: setup  ## take it down; nothing is left but the cached base image
+	@$(VENV)/ops lab down
+
+lock: setup  ## renew requirements/*.txt: pinned, hashed, without index addresses
+	@requirements/lock

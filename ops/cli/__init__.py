@@ -1,0 +1,72 @@
+"""The command line: one module per noun, and the only code that prints or exits.
+
+A command raises `OpsError`; `main` is the one place that turns it into text (or JSON) and an exit code.
+Groups are imported when they are asked for: `ops wal push` runs once per WAL segment and must not pay
+for the lab, and a database host has no pyinfra.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from ops.cli.output import print_error
+from ops.errors import Exit, OpsError
+
+# noun -> what it is for. The module of the same name in ops.cli holds a click group of that name.
+GROUPS = {
+    "backup": "Take, list and restore base backups.",
+    "cluster": "Bring a PostgreSQL cluster to what the inventory declares, and show it.",
+    "drill": "Prove that a restore works, against real data.",
+    "heartbeat": "The row a second that restore drills are measured by.",
+    "lab": "The local fleet: real hosts on this machine.",
+    "repository": "The object storage that WAL and backups go to.",
+    "wal": "Archive and fetch WAL; what PostgreSQL calls.",
+}
+
+
+class LazyGroups(click.Group):
+    """A group that imports a subcommand's module on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in GROUPS:
+            return None
+        command = getattr(importlib.import_module(f"ops.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(GROUPS.items()))
+
+
+@click.command(cls=LazyGroups, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pend-ops", prog_name="ops")
+def cli() -> None:
+    """Run PostgreSQL so that every recovery claim is proven.
+
+    Exit codes: 0 done or healthy, 1 the check or drill says no, 2 usage, 3 could not find out.
+    `ops wal push` and `ops wal fetch` follow PostgreSQL's contract instead.
+    """
+
+
+def main() -> None:
+    """Entry point of the `ops` command."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except OpsError as error:
+        print_error(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    # click hands back what ctx.exit() was given; a command's own return value is no exit code.
+    sys.exit(code if isinstance(code, int) else Exit.OK)

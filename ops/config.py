@@ -1,0 +1,176 @@
+"""`/etc/ops/ops.toml` as frozen models. Every mistake in it is named by file, key and what would fix it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from ops.errors import UsageError
+
+DEFAULT_PATH = Path("/etc/ops/ops.toml")
+Valid = TypeVar("Valid", bound=BaseModel)
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Model(BaseModel):
+    """Base of all settings: frozen, and no key that we do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Postgres(Model):
+    """The server on this host. On a drill host only `bin_dir` and `user` are used."""
+
+    user: str = "postgres"
+    bin_dir: Path = Path("/usr/lib/postgresql/15/bin")
+    data_dir: Path | None = None
+    socket_dir: Path = Path("/var/run/postgresql")
+    port: int = 5432
+
+
+class Patroni(Model):
+    """Patroni's REST API on this host, and the files that identify us to it."""
+
+    url: str
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
+class S3Repository(Model):
+    """A bucket. The credentials file is of the form that AWS tools share; only its owner may read it."""
+
+    type: Literal["s3"]
+    endpoint: str
+    bucket: Annotated[str, Field(min_length=3)]
+    prefix: str = "pend"
+    region: str = "us-east-1"
+    path_style: bool = True
+    ca_file: Path | None = None
+    credentials_file: Path
+    connect_timeout: Seconds = 5
+    read_timeout: Seconds = 30
+    attempts: Annotated[int, Field(ge=1, le=20)] = 4
+
+
+class FolderRepository(Model):
+    """A folder on a mounted file system; for air-gapped copies and for tests."""
+
+    type: Literal["folder"]
+    path: Path
+    prefix: str = "pend"
+
+
+Repository = Annotated[S3Repository | FolderRepository, Field(discriminator="type")]
+
+
+class Wal(Model):
+    """Archiving. `standby_patience`: how long a fetch on a standby asks again before it lets PostgreSQL try streaming."""
+
+    compression_level: Annotated[int, Field(ge=1, le=19)] = 1
+    standby_patience: Seconds = 10
+
+
+class Backup(Model):
+    """Base backups. `wal_timeout`: how long to wait until the WAL that a backup needs is in the store."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    compression_level: Annotated[int, Field(ge=1, le=19)] = 1
+    wal_timeout: Seconds = 300
+
+
+class Drill(Model):
+    """Restore drills: where they run and what is promised (DESIGN.md, promise 3)."""
+
+    directory: Path = Path("/var/lib/ops/drill")
+    rto_seconds: Seconds = 3600
+    rpo_seconds: Seconds = 120
+    checks_dir: Path = Path("/opt/ops/sql/checks")
+
+
+class Config(Model):
+    """Everything that `ops` on one host knows. `cluster` names the cluster that this host serves or drills."""
+
+    cluster: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    repository: Repository
+    postgres: Postgres = Postgres()
+    patroni: Patroni | None = None
+    wal: Wal = Wal()
+    backup: Backup = Backup()
+    drill: Drill = Drill()
+
+
+def load(path: Path | None = None) -> Config:
+    """The configuration from `path`, else from $OPS_CONFIG, else from /etc/ops/ops.toml.
+
+    Raises UsageError for a file that is missing, unreadable, not TOML, or says something we do not know.
+    """
+    path = path or Path(os.environ.get("OPS_CONFIG", DEFAULT_PATH))
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no configuration at {path}",
+            hint="The deploy writes it on every host. Name another one with $OPS_CONFIG.",
+        ) from None
+    except PermissionError:
+        raise UsageError(
+            f"may not read {path}", hint="Run as root, or as the user that PostgreSQL runs as."
+        ) from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML", detail=str(error)) from error
+    return validate(Config, document, str(path))
+
+
+def validate(model: type[Valid], document: object, source: str) -> Valid:
+    """`document` as a `model`; UsageError naming source, key and the nearest valid name."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        lines = [f"{_dotted(problem['loc'])}: {_explain(model, problem)}" for problem in problems]
+        plural = "s" if len(lines) > 1 else ""
+        raise UsageError(f"{source}: {len(lines)} mistake{plural} in the settings", detail="\n".join(lines)) from None
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known name that `name` was probably meant to be."""
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    # pydantic names the member of a union in the path ("s3", "folder"); the reader's file has no such key.
+    return ".".join(str(part) for part in location if part not in ("s3", "folder")) or "the file"
+
+
+def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"]
+    known = _keys_at(model, problem["loc"][:-1])
+    guess = nearest(str(problem["loc"][-1]), known)
+    return "unknown key" + (f"; did you mean {guess!r}?" if guess else f"; known here: {', '.join(known)}")
+
+
+def _keys_at(annotation: Any, location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are valid below `location`, found by walking the annotations."""
+    models = _models_in(annotation)
+    for part in location:
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        if fields:  # other parts are dictionary keys, list positions or names of union members
+            models = [found for field in fields for found in _models_in(field.annotation)]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -1,0 +1,71 @@
+"""Where everything lies in object storage (docs/adr/0002-storage-layout.md). Every object is put once.
+
+    <prefix>/<cluster>/<system identifier>/
+        repository.json                 what this repository holds: format, segment size, version
+        wal/<timeline>/<name>           segments, .partial and .backup files, by PostgreSQL's exact names
+        wal/<timeline>.history
+        packs/<pack id>                 blocks of base backups, with a trailing index
+        backups/<backup id>/manifest    put last: its existence is the commit
+        evidence/drills/<drill id>.json what a drill proved
+
+The system identifier keeps a rebuilt or upgraded cluster of the same name apart from its predecessor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ops.model.segment import Kind, WalFile
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The keys of one cluster's repository."""
+
+    prefix: str
+    cluster: str
+    system_identifier: int
+
+    @property
+    def root(self) -> str:
+        return f"{cluster_root(self.prefix, self.cluster)}{self.system_identifier}/"
+
+    @property
+    def repository(self) -> str:
+        return f"{self.root}repository.json"
+
+    @property
+    def wal_root(self) -> str:
+        return f"{self.root}wal/"
+
+    def wal(self, file: WalFile) -> str:
+        if file.kind is Kind.HISTORY:
+            return f"{self.wal_root}{file.name}"
+        return f"{self.wal_root}{file.timeline:08X}/{file.name}"
+
+    @property
+    def packs(self) -> str:
+        return f"{self.root}packs/"
+
+    def pack(self, pack_id: str) -> str:
+        return f"{self.packs}{pack_id}"
+
+    @property
+    def backups(self) -> str:
+        return f"{self.root}backups/"
+
+    def manifest(self, backup_id: str) -> str:
+        return f"{self.backups}{backup_id}/manifest"
+
+    @property
+    def drills(self) -> str:
+        return f"{self.root}evidence/drills/"
+
+    def drill(self, drill_id: str) -> str:
+        return f"{self.drills}{drill_id}.json"
+
+
+def cluster_root(prefix: str, cluster: str) -> str:
+    """The folder under which each system identifier of a cluster has its own."""
+    parts = [part for part in (prefix.strip("/"), cluster) if part]
+    return "/".join(parts) + "/"
