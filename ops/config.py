@@ -71,7 +71,7 @@ Repository = Annotated[S3Repository | FolderRepository, Field(discriminator="typ
 
 
 class Wal(Model):
-    """Archiving. `standby_patience`: how long a fetch on a standby asks again before it lets PostgreSQL try streaming."""
+    """Archiving. `standby_patience`: how long a fetch on a standby asks again before PostgreSQL tries streaming."""
 
     compression_level: Annotated[int, Field(ge=1, le=19)] = 1
     standby_patience: Seconds = 10
@@ -120,9 +120,7 @@ def load(path: Path | None = None) -> Config:
             hint="The deploy writes it on every host. Name another one with $OPS_CONFIG.",
         ) from None
     except PermissionError:
-        raise UsageError(
-            f"may not read {path}", hint="Run as root, or as the user that PostgreSQL runs as."
-        ) from None
+        raise UsageError(f"may not read {path}", hint="Run as root, or as the user that PostgreSQL runs as.") from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

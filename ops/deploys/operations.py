@@ -1,0 +1,194 @@
+"""The few operations that pyinfra does not have, or has in a form that would leak or restart too much."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Callable, Generator
+from io import StringIO
+from typing import Any
+
+import jinja2
+from pyinfra import host
+from pyinfra.api.command import FileUploadCommand, StringCommand
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import OperationMeta, operation
+from pyinfra.facts.deb import DebPackages
+from pyinfra.facts.files import File, FileContents, Sha256File
+from pyinfra.operations import files, systemd
+
+from ops.deploys.wheels import PROJECT, Wheelhouse
+
+Commands = Generator[str | StringCommand | FileUploadCommand, None, None]
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(PROJECT / "templates"),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # noqa: S701  configuration files, not HTML
+)
+_TEMPLATES.filters["toml"] = json.dumps  # strings, numbers and lists of them are written alike in both
+
+
+def render(template: str, **data: Any) -> str:
+    """A template of templates/; an unknown variable is an error."""
+    return _TEMPLATES.get_template(template).render(data)
+
+
+def config_file(template: str, dest: str, *, user: str = "root", mode: str = "644", **data: Any) -> OperationMeta:
+    """`templates/<template>` as the file `dest`. Never for secrets: `--diff` prints contents."""
+    return files.put(
+        name=f"Write {dest}",
+        src=StringIO(render(template, **data)),
+        dest=dest,
+        user=user,
+        group=user,
+        mode=mode,
+    )
+
+
+@operation()
+def secret_file(dest: str, content: Callable[[], str], *, user: str = "root") -> Commands:
+    """A file that only `user` may read. Its contents never appear in a label, an argument, a diff or a log.
+
+    `content` is a function, because pyinfra prints the arguments of an operation that has no name of its own.
+    """
+    text = content()
+    present = host.get_fact(File, path=dest)
+    digest = host.get_fact(Sha256File, path=dest) if present else None
+    same_bytes = digest == hashlib.sha256(text.encode()).hexdigest()
+    if present and same_bytes and (present["user"], present["group"], present["mode"]) == (user, user, 400):
+        host.noop(f"{dest} is up to date")
+        return
+    # The empty file gets its owner and mode first, so that the secret is at no moment readable by anybody else.
+    new = shlex.quote(f"{dest}.new")
+    yield f"rm -f {new} && install -m 0400 -o {user} -g {user} /dev/null {new}"
+    yield FileUploadCommand(StringIO(text), f"{dest}.new")
+    yield f"mv -f {new} {shlex.quote(dest)}"
+
+
+@operation()
+def packages(names: list[str]) -> Commands:
+    """Debian packages, without starting their services: those start when they are configured, not before."""
+    installed = host.get_fact(DebPackages)
+    missing = [name for name in names if name not in installed]
+    if not missing:
+        host.noop(f"{', '.join(names)}: installed")
+        return
+    # Debian's hook against services that start while being installed (man 8 invoke-rc.d).
+    yield (
+        "set -e; "
+        "trap 'rm -f /usr/sbin/policy-rc.d' EXIT; "
+        "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; "
+        "export DEBIAN_FRONTEND=noninteractive; "
+        "find /var/lib/apt/lists -name '*Packages*' -mtime -1 | grep -q . || apt-get update -qq; "
+        f"apt-get install -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold {shlex.join(missing)}"
+    )
+
+
+@operation()
+def python_environment(path: str, house: Wheelhouse) -> Commands:
+    """A virtual environment at `path` with the wheels of `house`; no package index is asked."""
+    if host.get_fact(FileContents, path=f"{path}/.installed") == [house.digest]:
+        host.noop(f"{path} is up to date")
+        return
+    incoming = f"{path}.wheels"
+    yield f"rm -rf {incoming} && mkdir -p {incoming}"
+    yield FileUploadCommand(str(house.archive), f"{incoming}/wheels.tar")
+    yield (
+        f"set -e; cd {incoming}; tar -xf wheels.tar; "
+        f"[ -x {path}/bin/python ] || python3 -m venv {path}; "
+        f"{path}/bin/pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-index --no-deps "
+        "--force-reinstall --require-hashes -r requirements.txt; "
+        f"echo {house.digest} > {path}/.installed; cd /; rm -rf {incoming}"
+    )
+
+
+class JsonOf(FactBase[Any]):
+    """What a command on the host prints as JSON; None where it prints none. Its exit code is not looked at."""
+
+    def command(self, command: str) -> str:
+        return f"{command} 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> Any:
+        try:
+            return json.loads("\n".join(output))
+        except ValueError:
+            return None
+
+
+@operation()
+def converge(command: str) -> Commands:
+    """Runs a command of ours that knows by itself whether there is anything to do (`--check --json` says what)."""
+    answer = host.get_fact(JsonOf, command=f"{command} --check --json")
+    if isinstance(answer, dict) and answer.get("pending") == []:
+        host.noop(f"{command}: nothing to do")
+        return
+    yield command
+
+
+class UnitState(FactBase[set[str]]):
+    """Which of `enabled`, `active` and `fresh` a unit is: fresh means no file of its is newer than its last (re)start.
+
+    That is read from the files and a stamp in /run, not from what this run changed: a deploy that was killed between
+    writing a file and restarting the service is put right by the next one.
+    """
+
+    default = set
+
+    def command(self, unit: str, files: tuple[str, ...] = ()) -> str:
+        stamp = _stamp(unit)
+        newer = f"find {shlex.join(files) or stamp} -newer {stamp} 2>/dev/null"
+        return (
+            f"systemctl is-enabled -q {unit} 2>/dev/null && echo enabled; "
+            f"systemctl is-active -q {unit} && echo active; "
+            f'[ -e {stamp} ] && [ -z "$({newer})" ] && echo fresh; '
+            "true"
+        )
+
+    def process(self, output: list[str]) -> set[str]:
+        return set(output)
+
+
+def _stamp(unit: str) -> str:
+    return f"/run/pend-ops/{unit}.started"
+
+
+@operation()
+def started(unit: str) -> Commands:
+    """The unit is enabled and running."""
+    state = host.get_fact(UnitState, unit=unit)
+    if {"enabled", "active"} <= state:
+        host.noop(f"{unit} is running")
+        return
+    yield f"systemctl enable -q --now {unit} && mkdir -p /run/pend-ops && touch {_stamp(unit)}"
+
+
+@operation()
+def current(unit: str, files: tuple[str, ...], *, verb: str = "restart") -> Commands:
+    """The unit runs with its `files` as they are: it is restarted (or reloaded) where one of them is newer."""
+    if "fresh" in host.get_fact(UnitState, unit=unit, files=files):
+        host.noop(f"{unit} runs with its files as they are")
+        return
+    yield f"mkdir -p /run/pend-ops && systemctl {verb} {unit} && touch {_stamp(unit)}"
+
+
+def service(unit: str, *files: str, verb: str = "restart") -> None:
+    """A unit that runs with its `files` as they are. Started on all hosts at once, restarted on one after the other."""
+    started(name=f"Start {unit}", unit=unit)
+    current(name=f"{verb.capitalize()} {unit} where its files changed", unit=unit, files=files, verb=verb, _serial=True)
+
+
+def unit_file(template: str, unit: str, **data: Any) -> OperationMeta:
+    """A systemd unit from its template, with systemd told of it."""
+    written = config_file(template, f"/etc/systemd/system/{unit}.service", **data)
+    systemd.daemon_reload(name=f"Tell systemd of {unit}", _if=written.did_change)
+    return written
+
+
+def directory(path: str, *, user: str = "root", mode: str = "755") -> OperationMeta:
+    """A directory and its parents."""
+    return files.directory(name=f"Make {path}", path=path, user=user, group=user, mode=mode)

@@ -1,0 +1,182 @@
+"""PostgreSQL under Patroni: certificates, patroni.yml, the service, and what is declared in the cluster itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+from pyinfra import host
+from pyinfra.facts.hardware import Cpus, Memory
+from pyinfra.operations import files
+
+from ops.deploys.base import CA_FILE
+from ops.deploys.etcd import CLIENT_PORT
+from ops.deploys.operations import (
+    config_file,
+    converge,
+    directory,
+    python_environment,
+    secret_file,
+    service,
+    unit_file,
+)
+from ops.deploys.pki import Leaf, host_leaf
+from ops.deploys.platform import OPS, bin_dir, data_dir
+from ops.deploys.settings import PLATFORM_EXTENSIONS, Patroni, Postgres
+from ops.deploys.site import Host, section
+from ops.deploys.wheels import wheelhouse
+from ops.model.sizing import MIB, sizes
+
+PATRONI_YML = "/etc/patroni/patroni.yml"
+CLUSTER_JSON = "/etc/ops/cluster.json"
+# Users that log in with a certificate of this common name, and with nothing else.
+CERTIFICATE_USERS = ("replicator", "rewind")
+
+
+@section("PostgreSQL")
+def postgres(this: Host) -> None:
+    """One member of its cluster; who leads is Patroni's to decide."""
+    if this.cluster is None:
+        return
+    settings, patroni = this.postgres, this.inventory.patroni(this.cluster)
+    python_environment(name="Install Patroni from wheels", path="/opt/patroni", house=wheelhouse("patroni"))
+    files.link(
+        name="Put patronictl on the PATH", path="/usr/local/bin/patronictl", target="/opt/patroni/bin/patronictl"
+    )
+    certificates = _certificates(this)
+    directory("/etc/patroni")
+    config_file(
+        "patroni/patroni.yml.j2",
+        PATRONI_YML,
+        cluster=this.cluster,
+        site=this.inventory.site,
+        member=this.name,
+        address=str(this.address),
+        etcd=[f"{name}:{CLIENT_PORT}" for name in this.inventory.groups["etcd"]],
+        ca=CA_FILE,
+        postgres=settings,
+        patroni=patroni,
+        bin_dir=bin_dir(settings),
+        data_dir=data_dir(settings, this.cluster),
+        dynamic=dynamic_configuration(settings, patroni),
+        local=_local_parameters(settings),
+        ops=OPS,
+    )
+    unit_file("patroni/patroni.service.j2", "patroni", patroni_yml=PATRONI_YML)
+    directory(f"/var/lib/postgresql/{settings.version}", user="postgres")
+    # A reload is enough for what may change while it runs; what needs a restart of PostgreSQL waits, marked as pending.
+    service("patroni.service", PATRONI_YML, *certificates, verb="reload")
+    _declare(this, settings, patroni)
+    unit_file("ops/ops-heartbeat.service.j2", "ops-heartbeat", ops=OPS)
+    service(
+        "ops-heartbeat.service", "/etc/systemd/system/ops-heartbeat.service", "/etc/ops/ops.toml", "/opt/ops/.installed"
+    )
+
+
+def _certificates(this: Host) -> list[str]:
+    """The server's certificate, which Patroni shows too, and those of the certificate users. Returns their files."""
+    leaves = [("postgres", host_leaf("postgres", this.name, this.address, client=True))]
+    leaves += [(user, Leaf(f"{this.name}-{user}", user, client=True)) for user in CERTIFICATE_USERS]
+    written = []
+    for name, leaf in leaves:
+        material = this.issue(leaf)
+        certificate, key = f"/etc/ops/pki/{name}.crt", f"/etc/ops/pki/{name}.key"
+        config_file("base/certificate.crt.j2", certificate, certificate=material.certificate)
+        secret_file(name=f"Write {key}", dest=key, content=_constant(material.key), user="postgres")
+        written += [certificate, key]
+    return written
+
+
+def _constant(text: str) -> Callable[[], str]:
+    return lambda: text
+
+
+def _local_parameters(settings: Postgres) -> dict[str, str]:
+    """What follows from this host's size; other members may be larger or smaller."""
+    memory = settings.sizing.memory_mib or host.get_fact(Memory) or 1024
+    cores = settings.sizing.cores or host.get_fact(Cpus) or 1
+    chosen = sizes(memory * MIB, cores).settings()
+    return {name: value for name, value in chosen.items() if name not in settings.settings}
+
+
+def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any]:
+    """What holds for the whole cluster: Patroni keeps it in etcd, and `ops cluster apply` brings it to this.
+
+    The parameters are those that the platform requires (DESIGN.md §5), then the inventory's own.
+    """
+    parameters: dict[str, Any] = {
+        "max_connections": 100,
+        "work_mem": "4MB",
+        "maintenance_work_mem": "64MB",
+        "wal_buffers": "16MB",
+        "checkpoint_completion_target": 0.9,
+        "checkpoint_timeout": "15min",
+        "max_wal_size": "4GB",
+        "wal_level": "replica",
+        "wal_log_hints": True,
+        "track_commit_timestamp": True,
+        "archive_mode": True,
+        "archive_timeout": "60s",
+        "archive_command": f"{OPS} wal push %p",
+        "max_wal_senders": 10,
+        "max_replication_slots": 10,
+        "shared_preload_libraries": ",".join(settings.preload),
+        "password_encryption": "scram-sha-256",
+        "idle_in_transaction_session_timeout": "15min",
+        "log_checkpoints": True,
+        "log_lock_waits": True,
+        "log_autovacuum_min_duration": "10s",
+        "log_line_prefix": "%m [%p] %q%u@%d %a ",
+        "log_statement": "ddl",
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+    }
+    parameters |= settings.settings
+    return {
+        **patroni.timing(),
+        "maximum_lag_on_failover": 16 * MIB,
+        "check_timeline": True,
+        "failsafe_mode": True,
+        "synchronous_mode": "quorum",
+        "synchronous_mode_strict": patroni.strict,
+        "synchronous_node_count": patroni.synchronous_nodes,
+        "postgresql": {
+            "use_pg_rewind": True,
+            "use_slots": True,
+            "parameters": parameters,
+            "recovery_conf": {"restore_command": f"{OPS} wal fetch %f %p"},
+        },
+    }
+
+
+def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
+    """Roles, databases, extensions and the dynamic configuration: written as a file, applied by whoever leads."""
+    directory("/etc/ops/secrets")
+    logins = [name for name, role in settings.roles.items() if role.login]
+    for name in logins:
+        dest = f"/etc/ops/secrets/role_{name}"
+        secret_file(name=f"Write {dest}", dest=dest, content=_constant(this.secret(f"role_{name}")), user="postgres")
+    document = {
+        "patroni": dynamic_configuration(settings, patroni),
+        "roles": {
+            name: role.model_dump() | ({"password_file": f"/etc/ops/secrets/role_{name}"} if role.login else {})
+            for name, role in settings.roles.items()
+        },
+        "databases": {
+            name: {"owner": database.owner, "extensions": [*PLATFORM_EXTENSIONS, *database.extensions]}
+            for name, database in settings.databases.items()
+        },
+        "platform_extensions": list(PLATFORM_EXTENSIONS),
+        "migrations": "/opt/ops/sql/ops",
+    }
+    files.put(
+        name=f"Write {CLUSTER_JSON}",
+        src=StringIO(json.dumps(document, indent=2) + "\n"),
+        dest=CLUSTER_JSON,
+        user="root",
+        group="root",
+        mode="644",
+    )
+    converge(name="Bring the cluster to what is declared", command=f"{OPS} cluster apply")

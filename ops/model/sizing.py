@@ -1,0 +1,51 @@
+"""Sizes that follow from a host: memory and cores in, PostgreSQL settings out. Every one can be overridden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+HUGE_PAGE = 2 * MIB
+# Below this much shared memory the page tables are small, and pages set aside are pages nobody else can use.
+HUGE_PAGES_FROM = 1024 * MIB
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What one host gives PostgreSQL. Memory in bytes; `huge_pages` is a count of 2 MiB pages, 0 for none."""
+
+    shared_buffers: int
+    effective_cache_size: int
+    max_worker_processes: int
+    max_parallel_workers: int
+    max_parallel_workers_per_gather: int
+    huge_pages: int
+
+    def settings(self) -> dict[str, str]:
+        """As PostgreSQL settings."""
+        return {
+            "shared_buffers": f"{self.shared_buffers // MIB}MB",
+            "effective_cache_size": f"{self.effective_cache_size // MIB}MB",
+            "max_parallel_workers": str(self.max_parallel_workers),
+            "max_parallel_workers_per_gather": str(self.max_parallel_workers_per_gather),
+        }
+
+
+def sizes(memory: int, cores: int) -> Sizes:
+    """For a host with `memory` bytes and `cores`: a quarter as shared buffers, within 256 MiB and 16 GiB.
+
+    The quarter is the PostgreSQL manual's starting point (section 20.4.1).
+    """
+    if memory <= 0 or cores <= 0:
+        raise ValueError(f"a host has memory and cores, not {memory} bytes and {cores} cores")
+    shared = min(max(memory // 4, 256 * MIB), 16 * 1024 * MIB) // MIB * MIB
+    # Shared memory is more than its buffers: lock tables, WAL buffers and the like come to a few per cent.
+    pages = -(-shared * 108 // 100 // HUGE_PAGE) if shared >= HUGE_PAGES_FROM else 0
+    return Sizes(
+        shared_buffers=shared,
+        effective_cache_size=max(memory * 3 // 4, shared),
+        max_worker_processes=max(8, cores),
+        max_parallel_workers=max(2, cores),
+        max_parallel_workers_per_gather=max(1, min(4, cores // 2)),
+        huge_pages=pages,
+    )
