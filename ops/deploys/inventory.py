@@ -165,7 +165,7 @@ def _check_whole(inventory: Inventory) -> None:
         if owners and inventory.is_in(host, "drill"):
             raise UsageError(
                 f"{where}/hosts.py: host {host!r} is in 'drill' and in {owners[0]!r}",
-                hint="Restores are proven on a host that serves no database: a drill must not cost production anything.",
+                hint="Restores are proven on a host that serves no database: a drill must cost production nothing.",
             )
     if inventory.groups.get("drill") and inventory.drill().cluster not in inventory.clusters:
         cluster = inventory.drill().cluster
