@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -159,14 +160,14 @@ def _migrations(folder: Path, settings: Postgres) -> Iterator[Change]:
     """The platform's own SQL in the maintenance database, in order, each once, under yoyo's lock."""
     uri = f"postgresql+psycopg://{settings.user}@/postgres?host={settings.socket_dir}&port={settings.port}"
     backend = get_backend(uri)
-    migrations = read_migrations(str(folder))
-    for migration in backend.to_apply(migrations):
+    with closing(backend.connection):
+        for migration in backend.to_apply(read_migrations(str(folder))):
 
-        def apply(one: Any = migration) -> None:
-            with backend.lock():
-                backend.apply_one(one)
+            def apply(one: Any = migration) -> None:
+                with backend.lock():
+                    backend.apply_one(one)
 
-        yield Change(f"migration {migration.id}", apply)
+            yield Change(f"migration {migration.id}", apply)
 
 
 def _statement(connection: psycopg.Connection[Any], statement: sql.Composed) -> Callable[[], None]:
