@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from yoyo import get_backend, read_migrations
 from ops.config import Model, Postgres, validate
 from ops.errors import OpsError, UsageError
 from ops.model import scram
-from ops.postgres.connect import connect
+from ops.postgres.connect import Connection, connect, row
 
 PATH = Path("/etc/ops/cluster.json")
 
@@ -76,7 +77,7 @@ def changes(declared: Declared, settings: Postgres) -> Iterator[Change]:
         yield from _roles(connection, declared)
         yield from _databases(connection, declared)
         yield from _extensions(connection, "postgres", declared.platform_extensions)
-    yield from _migrations(declared.migrations, settings)
+        yield from _migrations(connection, declared.migrations, settings)
     for name, database in declared.databases.items():
         if not _exists(settings, name):
             continue  # only when nothing is being made: `--check` on a cluster that lacks it
@@ -89,7 +90,7 @@ def _exists(settings: Postgres, database: str) -> bool:
         return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone() is not None
 
 
-def _roles(connection: psycopg.Connection[Any], declared: Declared) -> Iterator[Change]:
+def _roles(connection: Connection, declared: Declared) -> Iterator[Change]:
     rows = connection.execute(
         "SELECT rolname, rolcanlogin, rolcreatedb, rolconnlimit, rolpassword FROM pg_authid"
     ).fetchall()
@@ -120,7 +121,7 @@ def _password_statement(name: str, password: str) -> sql.Composed:
     return sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(verifier))
 
 
-def _memberships(connection: psycopg.Connection[Any], declared: Declared) -> Iterator[Change]:
+def _memberships(connection: Connection, declared: Declared) -> Iterator[Change]:
     for name, role in declared.roles.items():
         for group in role.member_of:
             member = connection.execute(
@@ -134,9 +135,9 @@ def _memberships(connection: psycopg.Connection[Any], declared: Declared) -> Ite
                 yield Change(f"role {name} in {group}", _statement(connection, statement))
 
 
-def _databases(connection: psycopg.Connection[Any], declared: Declared) -> Iterator[Change]:
+def _databases(connection: Connection, declared: Declared) -> Iterator[Change]:
     rows = connection.execute("SELECT datname, pg_get_userbyid(datdba) FROM pg_database").fetchall()
-    owners = dict(rows)
+    owners: dict[str, str] = dict(rows)
     for name, database in declared.databases.items():
         if name not in owners:
             statement = sql.SQL("CREATE DATABASE {} OWNER {}")
@@ -148,7 +149,7 @@ def _databases(connection: psycopg.Connection[Any], declared: Declared) -> Itera
         yield Change(f"database {name} of {database.owner}", _statement(connection, composed))
 
 
-def _extensions(connection: psycopg.Connection[Any], database: str, wanted: list[str]) -> Iterator[Change]:
+def _extensions(connection: Connection, database: str, wanted: list[str]) -> Iterator[Change]:
     present = {name for (name,) in connection.execute("SELECT extname FROM pg_extension")}
     for name in wanted:
         if name not in present:
@@ -156,21 +157,25 @@ def _extensions(connection: psycopg.Connection[Any], database: str, wanted: list
             yield Change(f"extension {name} in {database}", _statement(connection, statement))
 
 
-def _migrations(folder: Path, settings: Postgres) -> Iterator[Change]:
-    """The platform's own SQL in the maintenance database, in order, each once, under yoyo's lock."""
+def _migrations(connection: Connection, folder: Path, settings: Postgres) -> Iterator[Change]:
+    """The platform's own SQL in the maintenance database, in order, each file once."""
+    applied: set[str] = set()
+    if row(connection, "SELECT to_regclass('public._yoyo_migration') IS NOT NULL")[0]:
+        applied = {name for (name,) in connection.execute("SELECT migration_id FROM public._yoyo_migration")}
+    for name in sorted(file.stem for file in folder.glob("*.sql") if not file.name.endswith(".rollback.sql")):
+        if name not in applied:
+            yield Change(f"migration {name}", partial(_migrate, folder, settings, name))
+
+
+def _migrate(folder: Path, settings: Postgres, name: str) -> None:
+    """Apply one file with yoyo, under its lock. Only looking is our own query: yoyo's look is DDL, in every log."""
     uri = f"postgresql+psycopg://{settings.user}@/postgres?host={settings.socket_dir}&port={settings.port}"
     backend = get_backend(uri)
-    with closing(backend.connection):
-        for migration in backend.to_apply(read_migrations(str(folder))):
-
-            def apply(one: Any = migration) -> None:
-                with backend.lock():
-                    backend.apply_one(one)
-
-            yield Change(f"migration {migration.id}", apply)
+    with closing(backend.connection), backend.lock():
+        backend.apply_migrations(backend.to_apply(read_migrations(str(folder)).filter(lambda m: m.id == name)))
 
 
-def _statement(connection: psycopg.Connection[Any], statement: sql.Composed) -> Callable[[], None]:
+def _statement(connection: Connection, statement: sql.Composed) -> Callable[[], None]:
     def make() -> None:
         try:
             connection.execute(cast(sql.SQL, statement))
