@@ -1,0 +1,128 @@
+"""What a person does to a fleet, for programs: deploy it, ask its hosts, see what restarted. The demo and the lab tests."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ops.errors import OpsError, Unreachable
+from ops.lab import paths, ssh
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+INVENTORY = Path("inventories/lab/hosts.py")
+_OPERATION = re.compile(r"--> Starting operation: (.*)")
+
+# What must go on running through a deploy that changes nothing: unit, or the process of a file with its pid.
+PROCESSES = {
+    "etcd": "systemctl show -P ExecMainStartTimestamp etcd",
+    "patroni": "systemctl show -P ExecMainStartTimestamp patroni",
+    "postgres": "ps -o lstart= -p $(head -1 /var/lib/postgresql/*/*/postmaster.pid)",
+    "seaweedfs": "systemctl show -P ExecMainStartTimestamp seaweedfs",
+    "ops-heartbeat": "systemctl show -P ExecMainStartTimestamp ops-heartbeat",
+}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deploy did. `changes`: operation name -> hosts that it changed. `operations` counts them per host."""
+
+    seconds: float
+    operations: int
+    changes: dict[str, list[str]]
+
+
+def deploy(log: Path, *arguments: str, progress: Callable[[str], None] = lambda _: None) -> Deployed:
+    """Run pyinfra on the lab's inventory, its words going to `log`. OpsError with the end of the log where it fails."""
+    command = [f"{Path(sys.executable).parent}/pyinfra", "-y", "--json", *arguments, str(INVENTORY), "deploy.py"]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with (
+        log.open("w") as words,
+        subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run,
+    ):
+        assert run.stdout
+        assert run.stderr
+        for line in run.stderr:  # pyinfra prints its one JSON document at the very end, so no pipe runs full
+            words.write(line)
+            if match := _OPERATION.search(line):
+                progress(match[1].strip())
+        document = run.stdout.read()
+    if run.returncode:
+        tail = [line for line in log.read_text().splitlines() if line.strip()][-12:]
+        raise OpsError(f"the deploy failed (exit {run.returncode})", detail="\n".join(tail), hint=f"all of it: {log}")
+    return _read(json.loads(document), time.monotonic() - start)
+
+
+def _read(document: dict[str, Any], seconds: float) -> Deployed:
+    results = document["results"]
+    if results["failed_hosts"] or results["totals"]["error"]:
+        raise OpsError(f"the deploy failed on {', '.join(results['failed_hosts'])}")
+    changes = {operation["name"]: operation["success"] for operation in results["operations"] if operation["success"]}
+    return Deployed(seconds, results["totals"]["hosts"], changes)
+
+
+def run(host: str, command: str, *, deadline: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a shell command as root on a host; its exit code is the caller's to judge. Unreachable past `deadline`."""
+    argv = ssh.command(paths.from_environment(), host, command)
+    try:
+        return subprocess.run(
+            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=deadline, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Unreachable(f"{host} did not finish within {deadline:.0f} s: {command}") from None
+
+
+def ask(host: str, command: str, *, deadline: float = 120) -> str:
+    """What a shell command prints on a host; OpsError with its words where it fails."""
+    outcome = run(host, command, deadline=deadline)
+    if outcome.returncode:
+        raise OpsError(
+            f"{host}: `{command}` failed (exit {outcome.returncode})",
+            detail=(outcome.stderr or outcome.stdout).strip()[-2000:],
+            hint=f"look there: ops lab ssh {host}",
+        )
+    return outcome.stdout.strip()
+
+
+def ask_json(host: str, command: str, *, deadline: float = 120) -> Any:
+    """What a command of ours prints with --json."""
+    return json.loads(ask(host, command, deadline=deadline))
+
+
+def sql(host: str, statement: str, database: str = "postgres") -> str:
+    """One statement as the superuser of the server on `host`; its rows as psql prints them, unaligned."""
+    quoted = statement.replace("'", "'\\''")
+    return ask(host, f"cd / && runuser -u postgres -- psql -XAtqv ON_ERROR_STOP=1 -d {database} -c '{quoted}'")
+
+
+def leader(members: Iterable[str]) -> str:
+    """The member that leads, asked of whichever answers; Unreachable where none knows."""
+    for host in members:
+        outcome = run(host, "ops cluster show --json", deadline=20)
+        try:
+            document = json.loads(outcome.stdout)
+        except ValueError:
+            continue
+        for member in document.get("members", []):
+            if member["role"] == "leader" and member["state"] == "running":
+                return str(member["name"])
+    raise Unreachable("no member knows a leader")
+
+
+def start_times(hosts: Iterable[str]) -> dict[str, str]:
+    """When each service process of each host was started: `pg1 etcd` -> a moment. Services that a host lacks are left out."""
+    script = "; ".join(f'echo "{name}=$({command} 2>/dev/null)"' for name, command in PROCESSES.items())
+    found = {}
+    for host in hosts:
+        for line in ask(host, script).splitlines():
+            name, _, moment = line.partition("=")
+            if moment.strip():
+                found[f"{host} {name}"] = moment.strip()
+    return found

@@ -1,0 +1,58 @@
+"""Break hosts of the lab on purpose, and mend them: what tests and drills use.
+
+from ops.lab import faults
+faults.kill("pg1")        # the host is gone at once, as in a power cut; its disk stays
+faults.start("pg1")       # … and boots again
+faults.partition("pg2")   # runs on, alone
+faults.heal("pg2")
+"""
+
+from __future__ import annotations
+
+from ops.errors import OpsError
+from ops.lab import disk, inventory, machine, network, paths, ssh
+from ops.lab.inventory import LabHost
+
+
+def hosts() -> tuple[LabHost, ...]:
+    """The hosts of the lab inventory."""
+    return inventory.read(paths.from_environment())
+
+
+def host(name: str) -> LabHost:
+    """The host of that name. UsageError with the nearest valid name otherwise."""
+    return inventory.find(hosts(), name)
+
+
+def run(name: str, command: str, *, deadline: float = 60) -> str:
+    """Run a shell command as root on a host and return its stdout. Unreachable if it fails."""
+    return ssh.login(paths.from_environment(), host(name), command, deadline=deadline)
+
+
+def kill(name: str) -> None:
+    """A host crashes: SIGKILL of its systemd-nspawn and of all that runs inside. Nothing is synced or closed."""
+    lab = paths.from_environment()
+    left = machine.stop(lab, host(name).name, machine.running(lab).get(name))
+    if left:
+        raise OpsError(f"{name} could not be killed", detail="\n".join(left))
+
+
+def start(name: str, *, deadline: float = 60) -> None:
+    """Boot a host that does not run, and wait until it lets us log in. Does nothing to one that runs."""
+    lab = paths.from_environment()
+    its_disk = disk.existing(lab).get(host(name).name)
+    if not its_disk:
+        raise OpsError(f"the host {name} was never made", hint="run: ops lab up")
+    if name not in machine.running(lab):
+        machine.start(lab, its_disk, hosts())
+    ssh.wait(lab, host(name), deadline=deadline)
+
+
+def partition(name: str) -> None:
+    """Cut a host off from all others and from us. It runs on."""
+    network.unplug(host(name).name)
+
+
+def heal(name: str) -> None:
+    """End a partition."""
+    network.plug(paths.from_environment(), host(name).name)
