@@ -11,7 +11,7 @@ setup:  ## bring a bare Debian 12 machine to the point where all else works
 	@requirements/setup
 
 demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
-	@$(VENV)/python -m demo
+	@$(VENV)/ops lab demo
 
 test: setup lint  ## every test: unit, integration, lab
 	@$(VENV)/pytest

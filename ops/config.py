@@ -140,7 +140,10 @@ def validate(model: type[Valid], document: object, source: str) -> Valid:
 
 
 def nearest(name: str, known: list[str]) -> str | None:
-    """The known name that `name` was probably meant to be."""
+    """The known name that `name` was probably meant to be: one that it begins, else the most alike."""
+    longer = [candidate for candidate in known if candidate.startswith(f"{name}_")]
+    if longer:
+        return min(longer, key=len)
     matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return matches[0] if matches else None
 

@@ -6,9 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from ops import config as configuration
+from ops.cli.host import as_json_flag, begin
 from ops.cli.output import Steps, emit_json, size, table
-from ops.cli.privileges import become
 from ops.errors import Exit
 from ops.postgres import cluster as clusters
 
@@ -19,12 +18,11 @@ def cluster() -> None:
 
 
 @cluster.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@as_json_flag
 @click.pass_context
 def show(ctx: click.Context, as_json: bool) -> None:
     """Who leads, who follows, and how far behind. Exit 1 where a member is not healthy."""
-    config = configuration.load()
-    become(config.postgres.user)
+    config = begin(None)
     members = clusters.client(config).members()
     if as_json:
         emit_json({"cluster": config.cluster, "members": [asdict(member) for member in members]})
@@ -41,15 +39,14 @@ def show(ctx: click.Context, as_json: bool) -> None:
 @cluster.command()
 @click.option("--check", is_flag=True, help="Only say what is pending: exit 0 for nothing, 1 for something.")
 @click.option("--wait", type=float, default=180, show_default=True, help="Seconds to wait for a healthy member.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@as_json_flag
 @click.pass_context
 def apply(ctx: click.Context, check: bool, wait: float, as_json: bool) -> None:
     """Make roles, databases, extensions, settings and the platform's SQL what /etc/ops/cluster.json says.
 
     Safe on every member: the one that leads acts, the others only wait until they are healthy.
     """
-    config = configuration.load()
-    become(config.postgres.user)
+    config = begin(None)
     if check:
         waiting = clusters.check(config)
         if as_json:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from ops.cli.demo import demo
 from ops.cli.output import Steps, emit_json, seconds, table
 from ops.errors import Exit, OpsError, Unreachable
 from ops.lab import fleet, inventory, machine, paths, ssh
@@ -105,6 +106,9 @@ def logs(inventory_path: Path, host: str, follow: bool, lines: int) -> None:
         click.echo("Its journal:", err=True)
         _become([*journal, f"--directory={the_lab.journal(host)}"])
     _become(ssh.command(the_lab, host, *journal))
+
+
+lab.add_command(demo)
 
 
 def _open(inventory_path: Path) -> tuple[Lab, tuple[LabHost, ...]]:

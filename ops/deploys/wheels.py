@@ -68,6 +68,9 @@ def _build(lock: Path, archive: Path, *, with_ops: bool) -> None:
             for file in [Path(folder) / "requirements.txt", *sorted(Path(folder).glob("*.whl"))]:
                 tar.add(file, arcname=file.name)
         partial.replace(archive)
+    for older in CACHE.glob(f"{archive.name.partition('-')[0]}-*.tar"):
+        if older != archive:
+            older.unlink()
 
 
 def _fill(folder: Path, lock: Path, *, with_ops: bool) -> None:

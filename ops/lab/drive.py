@@ -1,4 +1,4 @@
-"""What a person does to a fleet, for programs: deploy it, ask its hosts, see what restarted. The demo and the lab tests."""
+"""What a person does to a fleet, for the demo and the lab tests: deploy it, ask its hosts, see what restarted."""
 
 from __future__ import annotations
 
@@ -68,13 +68,11 @@ def _read(document: dict[str, Any], seconds: float) -> Deployed:
     return Deployed(seconds, results["totals"]["hosts"], changes)
 
 
-def run(host: str, command: str, *, deadline: float = 120) -> subprocess.CompletedProcess[str]:
+def run(host: str, command: str, *, stdin: str = "", deadline: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a shell command as root on a host; its exit code is the caller's to judge. Unreachable past `deadline`."""
     argv = ssh.command(paths.from_environment(), host, command)
     try:
-        return subprocess.run(
-            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=deadline, check=False
-        )
+        return subprocess.run(argv, capture_output=True, text=True, input=stdin, timeout=deadline, check=False)
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{host} did not finish within {deadline:.0f} s: {command}") from None
 
@@ -117,7 +115,7 @@ def leader(members: Iterable[str]) -> str:
 
 
 def start_times(hosts: Iterable[str]) -> dict[str, str]:
-    """When each service process of each host was started: `pg1 etcd` -> a moment. Services that a host lacks are left out."""
+    """When each service of each host was started: `pg1 etcd` -> a moment. What a host lacks is left out."""
     script = "; ".join(f'echo "{name}=$({command} 2>/dev/null)"' for name, command in PROCESSES.items())
     found = {}
     for host in hosts:

@@ -5,6 +5,7 @@
         wal/<timeline>/<name>           segments, .partial and .backup files, by PostgreSQL's exact names
         wal/<timeline>.history
         packs/<pack id>                 blocks of base backups, with a trailing index
+        backups/<backup id>/files       which blocks make up which file
         backups/<backup id>/manifest    put last: its existence is the commit
         evidence/drills/<drill id>.json what a drill proved
 
@@ -56,6 +57,9 @@ class Layout:
 
     def manifest(self, backup_id: str) -> str:
         return f"{self.backups}{backup_id}/manifest"
+
+    def files(self, backup_id: str) -> str:
+        return f"{self.backups}{backup_id}/files"
 
     @property
     def drills(self) -> str:

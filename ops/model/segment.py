@@ -32,14 +32,14 @@ class Segment:
     def __post_init__(self) -> None:
         if not 1 <= self.timeline <= 0xFFFFFFFF:
             raise ValueError(f"timelines run from 1 to 4294967295, not {self.timeline}")
-        if self.size < 1 << 20 or self.size > 1 << 30 or self.size & (self.size - 1):
-            raise ValueError(f"a segment is a power of two between 1 MiB and 1 GiB, not {self.size} bytes")
+        _check_size(self.size)
         if self.number < 0:
             raise ValueError(f"segments are numbered from 0, not {self.number}")
 
     @classmethod
     def parse(cls, name: str, size: int = DEFAULT_SEGMENT_SIZE) -> Segment:
         """From a 24-digit name; ValueError where PostgreSQL could not have written it."""
+        _check_size(size)
         match = _SEGMENT.fullmatch(name)
         if not match:
             raise ValueError(f"not the name of a WAL segment: {name!r}")
@@ -78,6 +78,11 @@ class Segment:
 
     def __str__(self) -> str:
         return self.name
+
+
+def _check_size(size: int) -> None:
+    if size < 1 << 20 or size > 1 << 30 or size & (size - 1):
+        raise ValueError(f"a segment is a power of two between 1 MiB and 1 GiB, not {size} bytes")
 
 
 class Kind(Enum):

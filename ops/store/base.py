@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,8 +54,11 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[Stored]:
         """All objects whose keys start with `prefix`, in key order."""
 
-    def folders(self, prefix: str) -> list[str]:
-        """The names directly below `prefix` (which ends in a slash) that have objects below them, sorted."""
+    def folders(self, prefix: str) -> builtins.list[str]:
+        """The names directly below `prefix` (which ends in a slash) that have objects below them, sorted.
+
+        Some stores go on naming one for a while after its last object was deleted.
+        """
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

@@ -1,0 +1,140 @@
+"""Reading the files of a running server, in parallel, in bounded memory.
+
+Files change while they are read, and the WAL from the backup's start to its end mends that: what matters is
+that every page that was there at the start is read at some time after it. So a file is read as far as it was
+when the backup looked at it; a file that has become shorter, or is gone, is stored as far as it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from ops.backup.packer import Packer
+from ops.backup.report import Meter
+from ops.backup.scan import unreadable
+from ops.model.blocks import Run, merge
+from ops.model.manifest import File
+
+# A large file is read in pieces of 64 blocks by whichever thread is free: long enough for a disk, short enough
+# that threads end together.
+BLOCKS_A_PIECE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a file: to be read (`runs` empty), or read as far as `length`, None where the file is gone."""
+
+    file: int
+    offset: int
+    length: int | None
+    runs: tuple[Run, ...] = ()
+
+
+def pieces(files: Iterable[File], size: int) -> Iterable[Piece]:
+    """The files cut into stretches of at most `size` bytes."""
+    for number, file in enumerate(files):
+        for offset in range(0, file.size, size):
+            yield Piece(number, offset, min(size, file.size - offset))
+
+
+def assemble(files: list[File], done: Iterable[Piece]) -> list[File]:
+    """The files as they were read: each ends where the first piece came short; those that were gone are left out."""
+    by_file: defaultdict[int, list[Piece]] = defaultdict(list)
+    for piece in done:
+        by_file[piece.file].append(piece)
+    found = []
+    for number, file in enumerate(files):
+        size, parts = 0, list[Run]()
+        for piece in sorted(by_file[number], key=lambda piece: piece.offset):
+            if piece.offset != size or piece.length is None:
+                break
+            size += piece.length
+            parts.extend(piece.runs)
+        gone = by_file[number] and all(piece.length is None for piece in by_file[number])
+        if not gone:
+            found.append(replace(file, size=size, runs=merge(parts)))
+    return found
+
+
+class Reader:
+    """Reads files of the data directory `root` into blocks of `block_size` bytes."""
+
+    def __init__(self, root: Path, block_size: int, meter: Meter) -> None:
+        self._root = root
+        self._block_size = block_size
+        self._meter = meter
+        self._stop = threading.Event()
+
+    def read(self, files: list[File], packers: list[Packer], while_waiting: Callable[[], None]) -> list[File]:
+        """All `files`, with one thread for each of `packers`, which keep the last blocks until `finish`.
+
+        `while_waiting` is called about once a second; what it raises ends the reading.
+        """
+        queue: SimpleQueue[Piece] = SimpleQueue()
+        for piece in pieces(files, BLOCKS_A_PIECE * self._block_size):
+            queue.put(piece)
+        done: list[Piece] = []
+        with ThreadPoolExecutor(len(packers), "reader") as pool:
+            running = {pool.submit(self._work, files, queue, packer, done) for packer in packers}
+            try:
+                _wait(running, while_waiting)
+            finally:
+                self._stop.set()
+        return assemble(files, done)
+
+    def _work(self, files: list[File], queue: SimpleQueue[Piece], packer: Packer, done: list[Piece]) -> None:
+        buffer = bytearray(self._block_size)
+        while not self._stop.is_set():
+            try:
+                piece = queue.get_nowait()
+            except Empty:
+                return
+            path = self._root / files[piece.file].path
+            try:
+                done.append(self._read(path, piece, packer, memoryview(buffer)))
+            except OSError as error:
+                raise unreadable(path, error) from error
+            self._meter.add(piece.length or 0)
+
+    def _read(self, path: Path, piece: Piece, packer: Packer, buffer: memoryview) -> Piece:
+        assert piece.length is not None
+        runs, position, end = list[Run](), piece.offset, piece.offset + piece.length
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return replace(piece, length=None)
+        try:
+            while position < end:
+                wanted = min(len(buffer), end - position)
+                count = _fill(handle, buffer[:wanted], position)
+                if count:
+                    runs.append(packer.add(buffer[:count]))
+                position += count
+                if count < wanted:
+                    break  # the file has become shorter
+        finally:
+            os.close(handle)
+        return replace(piece, length=position - piece.offset, runs=merge(runs))
+
+
+def _fill(handle: int, buffer: memoryview, position: int) -> int:
+    """Reads until `buffer` is full or the file ends: a block may be short only there."""
+    filled = 0
+    while filled < len(buffer) and (count := os.preadv(handle, [buffer[filled:]], position + filled)):
+        filled += count
+    return filled
+
+
+def _wait(running: set[Future[None]], meanwhile: Callable[[], None]) -> None:
+    while running:
+        done, running = wait(running, timeout=1, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        meanwhile()

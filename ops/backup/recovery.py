@@ -1,0 +1,59 @@
+"""What a restored data directory is told before its server starts: where recovery reads from, where it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ops.model.target import TARGET_SETTINGS, Target
+from ops.postgres.conf import name_in, render
+
+Action = Literal["pause", "promote", "shutdown"]
+
+_OURS = frozenset(
+    {
+        *TARGET_SETTINGS,
+        "recovery_target_action",
+        "recovery_target_timeline",
+        "restore_command",
+        "primary_conninfo",
+        "primary_slot_name",
+        "recovery_end_command",
+        "archive_cleanup_command",
+        "recovery_min_apply_delay",
+        "recovery_prefetch",
+    }
+)
+
+
+def write_recovery(
+    directory: Path,
+    target: Target,
+    timeline: int,
+    restore_command: str,
+    *,
+    action: Action = "pause",
+) -> None:
+    """Make the server in `directory` recover to `target` along `timeline` when it is started.
+
+    The settings go into postgresql.auto.conf, whose other lines stay. What an earlier recovery of the same data
+    was told is taken out. The timeline is always a number: with `latest`, PostgreSQL looks for history files
+    one after the other and takes the first that is missing for the end, so that a lost one would cut recovery
+    short in silence.
+    """
+    settings = {
+        "restore_command": restore_command,
+        "recovery_target_timeline": str(timeline),
+        # It asks for WAL ahead of replay, also beyond the target, where a hole need not concern this recovery.
+        "recovery_prefetch": "off",
+        **target.settings(),
+    }
+    if target.settings():
+        settings["recovery_target_action"] = action
+    file = directory / "postgresql.auto.conf"
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    kept = [line for line in lines if name_in(line) not in _OURS]
+    file.write_text("".join(kept) + render(settings))
+    file.chmod(0o600)
+    (directory / "recovery.signal").touch(mode=0o600)
+    (directory / "standby.signal").unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""From packs back into files: what is stored is read in ranges, proven block by block, and written in place."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+
+from ops.backup.catalog import damaged
+from ops.backup.report import Meter
+from ops.model.blocks import Run, block_id
+from ops.model.manifest import File
+from ops.model.pack import MAGIC, Entry, PackError, PackRef, Range, parse_tail, ranges
+from ops.store.base import NotFound
+from ops.store.codec import Damaged
+from ops.store.repository import Repository, RepositoryInfo
+
+# One GET brings at most this much; what lies between two wanted blocks is read along up to GAP bytes.
+RANGE = 4 * 1024 * 1024
+GAP = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Neighbouring blocks of a pack that belong to `length` bytes from `offset` of the file at `path`."""
+
+    path: str
+    offset: int
+    length: int
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the plain bytes of one block belong."""
+
+    path: str
+    offset: int
+    length: int
+
+
+def stretches(files: list[File], block_size: int) -> dict[int, list[Stretch]]:
+    """What of the files lies in which pack, by its number."""
+    found: defaultdict[int, list[Stretch]] = defaultdict(list)
+    for file in files:
+        offset = 0
+        for run in file.runs:
+            length = min(run.count * block_size, file.size - offset)
+            found[run.pack].append(Stretch(file.path, offset, length, run))
+            offset += length
+    return dict(found)
+
+
+def targets(wanted: list[Stretch], block_size: int) -> dict[int, list[Target]]:
+    """Where each block belongs, by its ordinal in the pack: several places, if files share it."""
+    found: defaultdict[int, list[Target]] = defaultdict(list)
+    for part in wanted:
+        for number in range(part.run.count):
+            start = number * block_size
+            target = Target(part.path, part.offset + start, min(block_size, part.length - start))
+            found[part.run.first + number].append(target)
+    return found
+
+
+class Unpacker:
+    """Writes blocks of packs into files below `root`, which are created. Safe to share between threads."""
+
+    def __init__(self, repository: Repository, info: RepositoryInfo, root: Path, meter: Meter) -> None:
+        self._repository = repository
+        self._key = bytes.fromhex(info.block_key)
+        self._block_size = info.block_size
+        self._root = root
+        self._meter = meter
+
+    def unpack(self, pack: PackRef, wanted: list[Stretch]) -> None:
+        """The blocks of `pack` that belong to the stretches.
+
+        Damaged, naming the pack and a file that it costs, unless every byte is what was put there.
+        """
+        decompressor = zstandard.ZstdDecompressor()
+        places = targets(wanted, self._block_size)
+        with _naming(pack, wanted[0].path):
+            entries = self._index(pack)
+        for part in ranges(entries, places, limit=RANGE, gap=GAP):
+            with _naming(pack, places[part.first][0].path):
+                body = self._fetch(pack, part)
+            with _Files(self._root) as files:
+                for ordinal in range(part.first, part.last + 1):
+                    if ordinal not in places:
+                        continue
+                    with _naming(pack, places[ordinal][0].path):
+                        plain = self._open(body, part, entries[ordinal], decompressor)
+                        for target in places[ordinal]:
+                            if len(plain) != target.length:
+                                raise PackError(f"a block has {len(plain)} bytes where {target.length} belong")
+                            files.write(target, plain)
+                            self._meter.add(len(plain))
+
+    def _index(self, pack: PackRef) -> list[Entry]:
+        key = self._repository.layout.pack(pack.id)
+        return parse_tail(self._repository.store.get(key, offset=pack.size - pack.tail, length=pack.tail), pack)
+
+    def _fetch(self, pack: PackRef, part: Range) -> memoryview:
+        """The bytes of a range. Those before the first block are its pack's magic, so that no byte goes unread."""
+        lead = len(MAGIC) if part.offset == len(MAGIC) else 0
+        key = self._repository.layout.pack(pack.id)
+        body = self._repository.store.get(key, offset=part.offset - lead, length=part.length + lead)
+        if body[:lead] != MAGIC[:lead]:
+            raise PackError(f"starts with {body[:lead]!r}, not with {MAGIC!r}")
+        return memoryview(body)[lead:]
+
+    def _open(
+        self, body: memoryview, part: Range, entry: Entry, decompressor: zstandard.ZstdDecompressor
+    ) -> bytes | memoryview:
+        """The plain bytes of a block; PackError unless its name is theirs."""
+        start = entry.offset - part.offset
+        plain: bytes | memoryview = body[start : start + entry.stored]
+        if entry.compressed:
+            try:
+                # Compared first, so that a damaged frame cannot fill the memory.
+                if (size := zstandard.frame_content_size(plain)) != entry.plain:
+                    raise PackError(f"block {entry.id.hex()} would unpack to {size} bytes, not {entry.plain}")
+                plain = decompressor.decompress(plain)
+            except zstandard.ZstdError as error:
+                raise PackError(f"block {entry.id.hex()} does not unpack: {error}") from error
+        if len(plain) != entry.plain or not hmac.compare_digest(block_id(self._key, plain), entry.id):
+            raise PackError(f"block {entry.id.hex()} at {entry.offset} has other contents than its name says")
+        return plain
+
+
+@contextmanager
+def _naming(pack: PackRef, path: str) -> Iterator[None]:
+    """Turns what is wrong with a pack into an error that names it, and a file that is lost with it."""
+    try:
+        yield
+    except NotFound as error:
+        raise damaged(f"pack {pack.id}, with {path}", error.message) from error
+    except Damaged:
+        raise
+    except ValueError as error:  # PackError, or a range beyond the end of what is stored
+        raise damaged(f"pack {pack.id}, with {path}", str(error)) from error
+
+
+class _Files:
+    """Files below `root` to write into. The last one stays open: neighbours in a pack are neighbours in a file."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._path = ""
+        self._handle = -1
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def write(self, target: Target, plain: bytes | memoryview) -> None:
+        if target.path != self._path:
+            self._close()
+            self._handle = os.open(self._root / target.path, os.O_WRONLY | os.O_CREAT, 0o600)
+            self._path = target.path
+        position, rest = target.offset, memoryview(plain)
+        while rest:
+            count = os.pwrite(self._handle, rest, position)
+            position, rest = position + count, rest[count:]
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._path, self._handle = "", -1

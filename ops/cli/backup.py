@@ -1,0 +1,270 @@
+"""`ops backup`: take base backups, see them, restore their files."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ops.backup import catalog
+from ops.backup.create import create as create_backup
+from ops.backup.reach import reach
+from ops.backup.recovery import write_recovery
+from ops.backup.restore import default_tablespaces, restore_files
+from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
+from ops.cli.output import Steps, emit_json, pairs, seconds, size, table, timestamp
+from ops.config import Config
+from ops.errors import UsageError
+from ops.model.backup import Backup
+from ops.model.target import EXAMPLES, Latest, Target, parse
+from ops.postgres.conf import render
+from ops.store import open_store
+
+_COLUMNS = ("id", "from", "taken (UTC)", "duration", "database", "stored", "ratio", "WAL", "timeline")
+_FIGURES = ("duration", "database", "stored", "ratio", "timeline")
+
+
+class Shown:
+    """Stages as steps, progress with rate and time left."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._start = self._shown = time.monotonic()
+
+    def stage(self, title: str) -> AbstractContextManager[None]:
+        self._start = time.monotonic()
+        return self._steps.step(title)
+
+    def progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._shown < 0.2 or not done:
+            return
+        self._shown = now
+        rate = done / (now - self._start)
+        left = seconds(max(0, total - done) / rate)
+        self._steps.note(f"{size(done)} of {size(total)}, {size(rate)}/s, {left} left")
+
+
+@click.group()
+def backup() -> None:
+    """Take, list and restore base backups."""
+
+
+@backup.command("create")
+@configured
+@as_json_flag
+def create_command(config_file: Path | None, as_json: bool) -> None:
+    """Take a base backup of the PostgreSQL server on this host, primary or standby.
+
+    It exists once all its blocks and all the WAL that it needs are in the store. On a standby the last segment
+    comes from the primary, when that has filled it or its archive_timeout has passed.
+    """
+    config = begin(config_file)
+    taken = create_backup(config, open_store(config.repository), Shown(Steps()))
+    if as_json:
+        emit_json(_as_json(taken))
+    else:
+        click.echo(table([_cells(taken)], _COLUMNS, right=_FIGURES))
+
+
+@backup.command("list")
+@configured
+@identified
+@as_json_flag
+def list_command(config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
+    """All base backups, oldest first. Exits with 1 when one of them is damaged, after the others are shown."""
+    found, wrong = catalog.survey(repository_of(begin(config_file), system_identifier))
+    if as_json and not wrong:
+        emit_json([_as_json(backup) for backup in found])
+    elif found and not as_json:
+        _print_list(found)
+    elif not wrong:
+        click.echo("No base backup yet. Take one on a database host: ops backup create", err=True)
+    if wrong:
+        raise wrong[0]
+
+
+def _print_list(found: list[Backup]) -> None:
+    click.echo(table([_cells(backup) for backup in found], _COLUMNS, right=_FIGURES))
+    stored = size(sum(backup.new_bytes for backup in found))
+    age = seconds(max(0, (datetime.now(UTC) - found[-1].stop_time).total_seconds()))
+    click.echo(f"\n{len(found)} in all, {stored} stored; the newest is {age} old.")
+
+
+@backup.command("show")
+@click.argument("backup_id", metavar="ID|latest")
+@configured
+@identified
+@as_json_flag
+def show_command(backup_id: str, config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
+    """Everything that is known of one base backup."""
+    found = catalog.get(repository_of(begin(config_file), system_identifier), backup_id)
+    if as_json:
+        emit_json(_as_json(found))
+        return
+    click.echo(pairs(_details(found)))
+    for title, values in (("tablespaces", found.tablespaces), ("settings", found.settings)):
+        if values:
+            click.echo(f"\n{title}")
+            click.echo(pairs(sorted(values.items()), indent=2))
+
+
+@backup.command("restore")
+@click.argument("backup_id", metavar="ID|latest")
+@click.option("--to", "directory", required=True, type=click.Path(path_type=Path), help="Empty, or not there yet.")
+@click.option("--target", "wish", help=f"Recover to this when the server starts: {EXAMPLES}.")
+@click.option("--tablespace", "tablespaces", multiple=True, metavar="OID=DIR", help="Where a tablespace goes.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Threads that read packs; backup.workers by default.")
+@configured
+@identified
+@as_json_flag
+def restore_command(
+    *,
+    backup_id: str,
+    directory: Path,
+    wish: str | None,
+    tablespaces: tuple[str, ...],
+    workers: int | None,
+    config_file: Path | None,
+    system_identifier: int | None,
+    as_json: bool,
+) -> None:
+    """Write the files of a base backup into a new directory, each block checked on the way.
+
+    The server there is not started. With --target it is told how to recover when it is, with archiving off.
+    """
+    directory = directory.absolute()
+    chosen = dict(_tablespace(text) for text in tablespaces)
+    target = _target(wish) if wish else None
+    config = begin(config_file)
+    repository = repository_of(config, system_identifier)
+    found = catalog.get(repository, backup_id)
+    timeline = reach(repository, found, target).timeline if target else found.timeline
+    shown, start = Shown(Steps()), time.monotonic()
+    with shown.stage(f"restore {found.id} to {directory}"):
+        count = restore_files(
+            repository,
+            found,
+            directory,
+            workers=workers or config.backup.workers,
+            progress=shown.progress,
+            tablespaces=chosen,
+        )
+        if target:
+            _tell(directory, target, timeline, config_file)
+    duration = time.monotonic() - start
+    if as_json:
+        spaces = default_tablespaces(found, directory) | chosen
+        emit_json(
+            {
+                "backup": found.id,
+                "directory": str(directory),
+                "target": str(target) if target else None,
+                "timeline": timeline,
+                "tablespaces": {oid: str(path) for oid, path in spaces.items()},
+                "bytes": count,
+                "seconds": round(duration, 3),
+            }
+        )
+    else:
+        click.echo(f"{size(count)} in {seconds(duration)}, {size(count / duration)}/s\n")
+        click.echo(_next_step(found, directory, target, config))
+
+
+def _tell(directory: Path, target: Target, timeline: int, config_file: Path | None) -> None:
+    """Recovery settings; and archiving off, so that this server cannot write where the cluster that it copies does."""
+    # The server will not have our environment. A percent sign means something in a restore_command.
+    words = [sys.argv[0], "wal", "fetch"]
+    if source := config_file or os.environ.get("OPS_CONFIG"):
+        words += ["--config", str(Path(source).absolute())]
+    words[0] = str(Path(words[0]).absolute())
+    write_recovery(directory, target, timeline, f"{shlex.join(words).replace('%', '%%')} %f %p")
+    with (directory / "postgresql.auto.conf").open("a") as file:
+        file.write(render({"archive_mode": "off"}))
+
+
+def _next_step(backup: Backup, directory: Path, target: Target | None, config: Config) -> str:
+    start = f"{config.postgres.bin_dir}/pg_ctl start -D {directory}"
+    if target is None:
+        return (
+            "Nothing says yet how far to recover. Either restore with --target, or add to\n"
+            f"  {directory}/postgresql.auto.conf  restore_command = '... wal fetch %f %p' and recovery_target_...\n"
+            f"  touch {directory}/recovery.signal\n"
+            f"  {start}"
+        )
+    end = "to the end of the WAL in the store" if isinstance(target, Latest) else f"to {target}, and wait there"
+    resume = (
+        "" if isinstance(target, Latest) else "  select pg_wal_replay_resume()    -- in psql, to open it for writing\n"
+    )
+    return (
+        f"Next (it will recover {end}):\n  {start}\n{resume}"
+        "archive_mode is off in its postgresql.auto.conf. Before it takes the cluster's place, remove that line."
+    )
+
+
+def _target(wish: str) -> Target:
+    try:
+        return parse(wish)
+    except ValueError as error:
+        raise UsageError(f"--target {wish!r} cannot be understood", detail=str(error)) from None
+
+
+def _tablespace(text: str) -> tuple[str, Path]:
+    oid, equals, path = text.partition("=")
+    if not (equals and oid.isdecimal() and path):
+        raise UsageError(f"--tablespace {text!r} is not OID=DIR, such as 16400=/srv/space")
+    return oid, Path(path).absolute()
+
+
+def _duration(backup: Backup) -> float:
+    return (backup.stop_time - backup.start_time).total_seconds()
+
+
+def _ratio(backup: Backup) -> float:
+    return backup.size / backup.stored_bytes
+
+
+def _as_json(backup: Backup) -> dict[str, Any]:
+    return backup.as_dict() | {"duration_seconds": _duration(backup), "ratio": round(_ratio(backup), 2)}
+
+
+def _cells(backup: Backup) -> tuple[str, ...]:
+    return (
+        backup.id,
+        f"{'standby' if backup.from_standby else 'primary'} {backup.host}",
+        f"{backup.stop_time.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        seconds(_duration(backup)),
+        size(backup.size),
+        size(backup.stored_bytes),
+        f"{_ratio(backup):.1f}",
+        f"{backup.start_lsn} - {backup.stop_lsn}",
+        str(backup.timeline),
+    )
+
+
+def _details(backup: Backup) -> list[tuple[str, object]]:
+    version = backup.postgres_version
+    return [
+        ("id", backup.id),
+        ("cluster", backup.cluster),
+        ("system identifier", backup.system_identifier),
+        ("taken on", f"{backup.host}, a {'standby' if backup.from_standby else 'primary'}"),
+        ("PostgreSQL", f"{version // 10000}.{version % 10000}"),
+        ("started", timestamp(backup.start_time)),
+        ("consistent from", timestamp(backup.stop_time)),
+        ("duration", seconds(_duration(backup))),
+        ("database", f"{size(backup.size)} in {backup.files} files"),
+        ("stored", f"{size(backup.stored_bytes)} in {backup.packs} packs, {size(backup.new_bytes)} of it new"),
+        ("ratio", f"{_ratio(backup):.2f}"),
+        ("block size", size(backup.block_size)),
+        ("timeline", backup.timeline),
+        ("LSN", f"{backup.start_lsn} - {backup.stop_lsn}"),
+        ("WAL needed", f"{backup.first_segment} - {backup.last_segment}"),
+    ]

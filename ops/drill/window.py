@@ -1,0 +1,65 @@
+"""What can be recovered right now, read from the store alone: which backups, how far, up to which commit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ops.backup import catalog
+from ops.errors import Unreachable
+from ops.model.continuity import Archive, needed
+from ops.model.lsn import LSN
+from ops.model.oracle import Commit
+from ops.model.plan import Reach, Refused, reaches, with_commits
+from ops.model.segment import Segment, WalFile
+from ops.postgres.programs import newest_commit
+from ops.store.repository import Repository
+from ops.wal.archive import load_archive
+from ops.wal.fetch import fetch
+
+
+def survey(repository: Repository, bin_dir: Path, directory: Path) -> list[Reach] | Refused:
+    """Every backup that can be restored, and the newest commit that it can be taken to.
+
+    Only listings, and the last archived segment, which comes into `directory` for as long as it is read.
+    """
+    # The backups first: a backup that is listed has its WAL in the store, so that the later listing holds it.
+    backups = catalog.backups(repository)
+    archive = load_archive(repository)
+    found = reaches(backups, archive)
+    if isinstance(found, Refused):
+        return found
+    sharing: defaultdict[Segment, list[Reach]] = defaultdict(list)
+    for reach in found:
+        sharing[reach.frontier].append(reach)
+    newest = {
+        frontier: _newest_commit(repository, bin_dir, directory, _backwards(archive, frontier, group))
+        for frontier, group in sharing.items()
+    }
+    return with_commits(found, newest)
+
+
+def _backwards(archive: Archive, frontier: Segment, group: list[Reach]) -> Iterable[Segment]:
+    """The segments from the frontier back to the end of the oldest backup that reaches it."""
+    history = archive.history(group[0].timeline)
+    assert history is not None, "reaches() refuses an archive without it"
+    first = min(reach.backup.stop_lsn for reach in group)
+    last = LSN(frontier.end.position - 1)
+    return reversed(list(needed(history, min(first, last), last, archive.segment_size)))
+
+
+def _newest_commit(
+    repository: Repository, bin_dir: Path, directory: Path, segments: Iterable[Segment]
+) -> Commit | None:
+    for segment in segments:
+        file = directory / segment.name
+        if not fetch(repository, WalFile.parse(segment.name), file):
+            raise Unreachable(f"{repository.store.name} lists {segment.name} and says that it has not got it")
+        try:
+            commit = newest_commit(bin_dir, file)
+        finally:
+            file.unlink()
+        if commit:
+            return commit
+    return None

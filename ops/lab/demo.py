@@ -1,0 +1,133 @@
+"""The demonstration: a fleet from nothing, and one restore that is proven while the fleet is under load."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ops.errors import OpsError
+from ops.lab import drive, fleet, inventory, paths
+from ops.lab.drive import Deployed
+
+MEMBERS_GROUP, DRILL_GROUP = "pg_main", "drill"
+DATABASE = "pend_production"
+LOAD_RATE = 300  # transactions a second: a busy evening, and a segment of WAL every few seconds
+STATISTICS = f"FROM pg_stat_database WHERE datname = '{DATABASE}'"
+LOAD_UNIT = "demo-load"
+
+
+class Show(Protocol):
+    """How progress is told: a step has a title and is timed; a note says how far the running step is."""
+
+    def step(self, title: str) -> AbstractContextManager[None]: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything that the summary tells, as it was measured or read from the fleet. Documents are those of --json."""
+
+    hosts: int
+    first: Deployed
+    second: Deployed
+    services: int
+    restarted: tuple[str, ...]
+    members: list[dict[str, Any]]
+    postgres: str
+    transactions: int
+    backup: dict[str, Any]
+    wal: dict[str, Any]
+    gaps: dict[str, Any]
+    evidence: dict[str, Any]
+
+
+def play(logs: Path, show: Show) -> Story:
+    """From whatever is there to a proven restore. The lab is left up, also when something fails."""
+    lab = paths.from_environment()
+    hosts = inventory.read(lab)
+    names = [host.name for host in hosts]
+    members = [host.name for host in hosts if MEMBERS_GROUP in host.groups]
+    drill_host = next(host.name for host in hosts if DRILL_GROUP in host.groups)
+
+    with show.step("take down what an earlier lab left"):
+        fleet.down(lab, report=show.note)
+    with show.step(f"boot {len(hosts)} hosts"):
+        fleet.up(lab, hosts, show.note)
+    with show.step("deploy the fleet"):
+        first = drive.deploy(logs / "deploy-1.log", progress=show.note)
+    with show.step("deploy it again"):
+        before = drive.start_times(names)
+        second = drive.deploy(logs / "deploy-2.log", progress=show.note)
+        after = drive.start_times(names)
+    leader = drive.leader(members)
+    with _load(leader, show):
+        with show.step(f"take a base backup of {DATABASE} and its cluster"):
+            backup = drive.ask_json(leader, "ops backup create --json", deadline=300)
+        with show.step("let WAL be archived beyond it"):
+            _wait_for_wal(leader, backup["last_segment"], beyond=4, show=show)
+        with show.step(f"restore to a random moment on {drill_host}, and prove it"):
+            evidence = _drill(drill_host, logs / "drill.json")
+        return Story(
+            hosts=len(hosts),
+            first=first,
+            second=second,
+            services=len(before),
+            restarted=tuple(name for name, moment in before.items() if after.get(name) != moment),
+            members=drive.ask_json(leader, "ops cluster show --json")["members"],
+            postgres=drive.sql(leader, "SHOW server_version").split()[0],
+            transactions=int(drive.sql(leader, f"SELECT xact_commit {STATISTICS}")),
+            backup=backup,
+            wal=drive.ask_json(leader, "ops wal list --json"),
+            gaps=drive.ask_json(leader, "ops wal gaps --json"),
+            evidence=evidence,
+        )
+
+
+@contextmanager
+def _load(leader: str, show: Show) -> Iterator[None]:
+    """pgbench at a steady rate, from now to the end."""
+    bench = f"-c 2 -R {LOAD_RATE} -T 1800 {DATABASE}"
+    with show.step(f"start a load: pgbench, {LOAD_RATE} transactions a second"):
+        drive.ask(leader, f"cd / && runuser -u postgres -- pgbench -q -i -s 10 {DATABASE}")
+        drive.ask(leader, f"systemd-run -q --collect --unit={LOAD_UNIT} -p User=postgres pgbench {bench}")
+    try:
+        yield
+    finally:
+        drive.run(leader, f"systemctl stop {LOAD_UNIT}")
+
+
+def _wait_for_wal(leader: str, segment: str, *, beyond: int, show: Show) -> None:
+    """Until the archive holds `beyond` segments after `segment`: the moments to choose from."""
+    deadline = time.monotonic() + 150
+    while True:
+        document = drive.ask_json(leader, "ops wal list --json")
+        newest = max((timeline["newest"] for timeline in document["timelines"]), default="")
+        ahead = int(newest[16:], 16) - int(segment[16:], 16) if newest else 0
+        if ahead >= beyond:
+            return
+        if time.monotonic() > deadline:
+            raise OpsError(
+                "WAL is not being archived",
+                detail=f"the backup ends in {segment}; 150 s later the newest segment in the store is {newest}",
+                hint=f"ops lab ssh {leader} journalctl -u patroni",
+            )
+        show.note(f"{ahead} of {beyond} segments")
+        time.sleep(1)
+
+
+def _drill(host: str, log: Path) -> dict[str, Any]:
+    outcome = drive.run(host, "ops drill restore --target random --json", deadline=600)
+    log.write_text(outcome.stdout + outcome.stderr)
+    if outcome.returncode:
+        raise OpsError(
+            f"the drill proved nothing (exit {outcome.returncode})",
+            detail=outcome.stderr.strip()[-3000:],
+            hint=f"its words: {log}",
+        )
+    return dict(json.loads(outcome.stdout))

@@ -1,0 +1,19 @@
+"""Fixtures of the integration tests, by theme: fix_store.py (SeaweedFS, stores), fix_postgres.py (real servers)."""
+
+from __future__ import annotations
+
+import subprocess
+
+from .fix_postgres import BIN_DIR, hosts, module_hosts, workspace
+from .fix_store import WEED, bucket, folder_settings, s3_settings, store, weed
+
+__all__ = ["bucket", "folder_settings", "hosts", "module_hosts", "s3_settings", "store", "weed", "workspace"]
+
+
+def pytest_report_header() -> list[str]:
+    """The versions that the results hold for."""
+    commands = ([str(BIN_DIR / "postgres"), "--version"], [str(WEED), "version"])
+    return [
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()[0]
+        for command in commands
+    ]

@@ -1,0 +1,76 @@
+"""One fleet for all lab tests: booted and deployed at the first, gone without a trace after the last."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from ops.errors import OpsError
+from ops.lab import drive
+from ops.lab.drive import CHECKOUT, Deployed
+
+from .. import waiting
+
+OPS = Path(sys.executable).parent / "ops"
+MEMBERS = ("pg1", "pg2", "pg3")
+HOSTS = (*MEMBERS, "s3", "drill1")
+Seen = TypeVar("Seen")
+
+
+def ops(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`ops` on the controller."""
+    return subprocess.run([OPS, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=600)
+
+
+def wait_until(
+    what: str, look: Callable[[], Seen], *, deadline: float = 90, until: Callable[[Seen], bool] = bool
+) -> Seen:
+    """As everywhere, with the patience that a fleet needs, and undeterred by hosts that are down meanwhile."""
+    return waiting.wait_until(what, look, deadline=deadline, until=until, despite=OpsError, pause=0.5)
+
+
+@dataclass
+class Fleet:
+    """The deployed lab. `first` is what its first deploy did."""
+
+    logs: Path
+    first: Deployed
+    count: int = field(default=0)
+
+    def deploy(self, *arguments: str) -> Deployed:
+        self.count += 1
+        return drive.deploy(self.logs / f"deploy{self.count}.log", *arguments)
+
+    def leader(self) -> str:
+        return drive.leader(MEMBERS)
+
+    def wait_until_healthy(self) -> str:
+        """The leader, once every member is healthy and a quorum standby streams."""
+
+        def look() -> str:
+            for member in MEMBERS:
+                drive.ask(member, "ops cluster show", deadline=20)
+            return self.leader()
+
+        return wait_until("every member is healthy", look, deadline=120)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    logs = tmp_path_factory.mktemp("lab-logs")
+    ops("lab", "down")
+    booted = ops("lab", "up")
+    assert booted.returncode == 0, booted.stderr
+    try:
+        fleet = Fleet(logs, drive.deploy(logs / "deploy0.log"))
+        fleet.wait_until_healthy()
+        yield fleet
+    finally:
+        down = ops("lab", "down")
+    assert down.returncode == 0, down.stderr

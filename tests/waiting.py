@@ -1,0 +1,54 @@
+"""Waiting for what real servers take their time with: every wait has a deadline and says what it saw last."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+
+
+def wait_until(
+    what: str,
+    look: Callable[[], Seen],
+    *,
+    deadline: float = 20,
+    until: Callable[[Seen], bool] = bool,
+    despite: type[Exception] | tuple[type[Exception], ...] = (),
+    pause: float = 0.05,
+) -> Seen:
+    """What `look` returns once `until` holds for it; AssertionError after `deadline` seconds.
+
+    An exception among `despite` counts as not yet: a host that is down while we look.
+    """
+    end = time.monotonic() + deadline
+    while True:
+        last: object
+        try:
+            seen = look()
+        except despite as error:
+            last = error
+        else:
+            if until(seen):
+                return seen
+            last = seen
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}; last seen: {last!r}")
+        time.sleep(pause)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on just now.
+
+    From below the range that the kernel gives to outgoing connections, so that a server which is stopped and
+    started again finds its port free.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
