@@ -44,7 +44,8 @@ def write_recovery(
     settings = {
         "restore_command": restore_command,
         "recovery_target_timeline": str(timeline),
-        # It asks for WAL ahead of replay, also beyond the target, where a hole need not concern this recovery.
+        # It would look 512 kB of WAL ahead, which is a dozen segments of a quiet database, each of them fetched for
+        # nothing, and perhaps beyond the target into a hole, for which restore_command stops the server.
         "recovery_prefetch": "off",
         **target.settings(),
     }

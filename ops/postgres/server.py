@@ -34,9 +34,6 @@ _PRIVATE = {
     "max_standby_archive_delay": "-1",
     # A table that is locked at the moment restored to stays locked; a question about it must still end.
     "lock_timeout": "30s",
-    # It would look 512 kB of WAL ahead, which is a dozen segments of a quiet database, each of them fetched for
-    # nothing, and perhaps beyond the target into a gap, for which restore_command stops the server.
-    "recovery_prefetch": "off",
     # Nothing may act on the world by itself once recovery has ended.
     "autovacuum": "off",
     "max_logical_replication_workers": "0",

@@ -29,6 +29,7 @@ def test_recovery_goes_along_a_timeline_by_number_and_pauses_at_the_target(tmp_p
     assert settings(tmp_path) == {
         "restore_command": "'fetch %f %p'",
         "recovery_target_timeline": "'3'",
+        "recovery_prefetch": "'off'",
         "recovery_target_time": "'2026-11-21 12:00:00+00:00'",
         "recovery_target_inclusive": "'on'",
         "recovery_target_action": "'pause'",
@@ -48,6 +49,7 @@ def test_an_earlier_recovery_is_forgotten_and_all_else_kept(tmp_path: Path) -> N
         "work_mem": "'4MB'",
         "restore_command": "'fetch %f %p'",
         "recovery_target_timeline": "'1'",
+        "recovery_prefetch": "'off'",
     }
     assert (tmp_path / "postgresql.auto.conf").read_text().startswith("# Do not edit\n")
     assert not (tmp_path / "standby.signal").exists()
