@@ -17,7 +17,7 @@ from typing import Any
 from ops.config import FolderRepository, S3Repository
 
 from ..waiting import wait_until
-from .fix_postgres import BIN_DIR, OPS, USER, Host
+from .fix_postgres import BIN_DIR, OPS, USER, Host, as_postgres
 
 PROJECT = Path(__file__).parents[2]
 SQL = PROJECT / "sql"
@@ -124,10 +124,9 @@ def load(host: Host) -> Iterator[None]:
 @contextmanager
 def running(host: Host, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of PostgreSQL's user, with the host's configuration, until the block ends."""
-    switch = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"] if os.geteuid() == 0 else []
     with (host.base / "processes.log").open("ab") as log:
         process = subprocess.Popen(
-            [*switch, *map(str, command)],
+            as_postgres(command),
             cwd=host.base,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "OPS_CONFIG": str(host.config_file)},
             stdout=log,

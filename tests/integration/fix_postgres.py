@@ -35,13 +35,17 @@ USER = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 QUICK = {"fsync": "off", "shared_buffers": "32MB", "max_wal_size": "256MB", "wal_keep_size": "0"}
 
 
+def as_postgres(command: Sequence[str | Path]) -> list[str]:
+    """The command line that runs `command` as PostgreSQL's user."""
+    return [*(AS_POSTGRES if os.geteuid() == 0 else ()), *map(str, command)]
+
+
 def run_as_postgres(
     command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as PostgreSQL's user, in an environment that holds nothing of ours but `env`."""
-    switch = AS_POSTGRES if os.geteuid() == 0 else ()
     return subprocess.run(
-        [*switch, *map(str, command)],
+        as_postgres(command),
         cwd=cwd or "/",
         env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **(env or {})},
         capture_output=True,

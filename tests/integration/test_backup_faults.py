@@ -30,7 +30,7 @@ from ops.store.codec import Damaged, Foreign
 from ops.store.repository import Repository, current
 
 from ..waiting import wait_until
-from .fix_postgres import OPS, USER, Host
+from .fix_postgres import OPS, USER, Host, as_postgres
 
 pytestmark = pytest.mark.integration
 
@@ -187,10 +187,9 @@ def test_a_backup_whose_wal_does_not_arrive_is_none(host: Host, repository: Fold
 
 def test_a_killed_backup_is_none_and_the_next_one_works(host: Host, repository: FolderRepository) -> None:
     before, packs_before = committed(repository), packs(repository)
-    switch = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"] if os.geteuid() == 0 else []
     with archiving_stopped(host):
         process = subprocess.Popen(
-            [*switch, OPS, "backup", "create"],
+            as_postgres([OPS, "backup", "create"]),
             env={**os.environ, "OPS_CONFIG": str(host.config_file)},
             stderr=subprocess.DEVNULL,
         )

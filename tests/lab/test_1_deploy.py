@@ -24,9 +24,12 @@ def pyinfra(inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_cluster_is_quorum_synchronous_and_healthy(fleet: Fleet) -> None:
-    document = drive.ask_json(fleet.leader(), "ops cluster show --json")
-    roles = sorted(member["role"] for member in document["members"])
-    assert roles == ["leader", "quorum_standby", "quorum_standby"]
+    def roles() -> list[str]:
+        document = drive.ask_json(fleet.leader(), "ops cluster show --json")
+        return sorted(member["role"] for member in document["members"])
+
+    expected = ["leader", "quorum_standby", "quorum_standby"]
+    wait_until("two quorum standbys", roles, until=lambda found: found == expected)
     assert drive.sql(fleet.leader(), "SHOW synchronous_standby_names").startswith("ANY 1")
 
 
