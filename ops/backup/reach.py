@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ops.backup import catalog
 from ops.errors import OpsError
 from ops.model import plan
 from ops.model.backup import Backup
@@ -39,6 +40,23 @@ def reach(repository: Repository, backup: Backup, target: Target) -> Reach:
             f"Or restore to a moment before the gap: the WAL is whole up to {found[0].frontier}.",
         )
     return found[0]
+
+
+def newest_before(repository: Repository, target: Target) -> Backup:
+    """The newest backup that can be taken to `target`: the least WAL to replay. OpsError where there is none."""
+    backups = catalog.backups(repository)
+    found = plan.reaches([one for one in backups if not _too_early(one, target)], load_archive(repository))
+    if isinstance(found, plan.Refused):
+        raise OpsError(found.message, detail=found.detail, hint=found.hint)
+    if found:
+        return found[-1].backup
+    if not backups:
+        return catalog.get(repository, catalog.LATEST)  # which says that there is none
+    raise OpsError(
+        f"no base backup can be recovered to {target}",
+        detail=f"The oldest backup, {backups[0].id}, is consistent from {backups[0].stop_time.isoformat()} on.",
+        hint="`ops backup list` shows the others, `ops wal gaps` what WAL is missing.",
+    )
 
 
 def _too_early(backup: Backup, target: Target) -> bool:

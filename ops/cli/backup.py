@@ -15,7 +15,7 @@ import click
 
 from ops.backup import catalog
 from ops.backup.create import create as create_backup
-from ops.backup.reach import reach
+from ops.backup.reach import newest_before, reach
 from ops.backup.recovery import write_recovery
 from ops.backup.restore import default_tablespaces, restore_files
 from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
@@ -138,14 +138,18 @@ def restore_command(
 ) -> None:
     """Write the files of a base backup into a new directory, each block checked on the way.
 
-    The server there is not started. With --target it is told how to recover when it is, with archiving off.
+    The server there is not started. With --target it is told how to recover when it is, with archiving off, and
+    `latest` is the newest backup from before the target.
     """
     directory = directory.absolute()
     chosen = dict(_tablespace(text) for text in tablespaces)
     target = _target(wish) if wish else None
     config = begin(config_file)
     repository = repository_of(config, system_identifier)
-    found = catalog.get(repository, backup_id)
+    if target and backup_id == catalog.LATEST:
+        found = newest_before(repository, target)
+    else:
+        found = catalog.get(repository, backup_id)
     timeline = reach(repository, found, target).timeline if target else found.timeline
     shown, start = Shown(Steps()), time.monotonic()
     with shown.stage(f"restore {found.id} to {directory}"):
@@ -175,7 +179,7 @@ def restore_command(
         )
     else:
         click.echo(f"{size(count)} in {seconds(duration)}, {size(count / duration)}/s\n")
-        click.echo(_next_step(found, directory, target, config))
+        click.echo(_next_step(directory, target, config))
 
 
 def _tell(directory: Path, target: Target, timeline: int, config_file: Path | None) -> None:
@@ -190,22 +194,31 @@ def _tell(directory: Path, target: Target, timeline: int, config_file: Path | No
         file.write(render({"archive_mode": "off"}))
 
 
-def _next_step(backup: Backup, directory: Path, target: Target | None, config: Config) -> str:
-    start = f"{config.postgres.bin_dir}/pg_ctl start -D {directory}"
+# Where a restored server is looked at: beside a live one, without its port, its network or its certificates.
+_LOOK_PORT = 5499
+
+
+def _next_step(directory: Path, target: Target | None, config: Config) -> str:
+    """Commands for root that work as they stand, beside a live server and on a drill host."""
     if target is None:
         return (
-            "Nothing says yet how far to recover. Either restore with --target, or add to\n"
-            f"  {directory}/postgresql.auto.conf  restore_command = '... wal fetch %f %p' and recovery_target_...\n"
-            f"  touch {directory}/recovery.signal\n"
-            f"  {start}"
+            "Nothing says yet how far to recover. Restore with --target, or set restore_command and a\n"
+            f"recovery_target in {directory}/postgresql.auto.conf and touch {directory}/recovery.signal."
         )
+    user = config.postgres.user
+    control = f"runuser -u {user} -- {config.postgres.bin_dir}/pg_ctl -D {directory}"
+    own = f"-c hba_file={directory}/pg_hba.conf -c ident_file={directory}/pg_ident.conf"
+    private = f"-p {_LOOK_PORT} -c listen_addresses= -c ssl=off {own}"
     end = "to the end of the WAL in the store" if isinstance(target, Latest) else f"to {target}, and wait there"
-    resume = (
-        "" if isinstance(target, Latest) else "  select pg_wal_replay_resume()    -- in psql, to open it for writing\n"
-    )
+    steps = [
+        ("look at it", f'cd / && {control} -l {directory}.log -o "{private}" start'),
+        ("", f"runuser -u {user} -- psql -p {_LOOK_PORT}"),
+        ("end it", f"{control} stop"),
+    ]
     return (
-        f"Next (it will recover {end}):\n  {start}\n{resume}"
-        "archive_mode is off in its postgresql.auto.conf. Before it takes the cluster's place, remove that line."
+        f"It will recover {end}. Next, as root:\n\n{pairs(steps, indent=2)}\n\n"
+        "archive_mode is off in its postgresql.auto.conf, so that it cannot write where its cluster does.\n"
+        "How to copy rows from it, or to put it in the cluster's place: docs/runbooks/restore.md."
     )
 
 

@@ -65,7 +65,6 @@ def _summary(story: Story) -> str:
     taken_in, rate = backup["duration_seconds"], backup["size"] / backup["duration_seconds"]
     stored = size(backup["new_bytes"])
     services = f"none of {story.services} services restarted"
-    names = ", ".join(check["name"] for check in checks)
     rows: list[tuple[str, object]] = [
         ("fleet", f"{story.hosts} hosts; PostgreSQL {story.postgres}: {_members(story.members)}"),
         ("first deploy", f"{story.first.operations} operations in {seconds(story.first.seconds)}"),
@@ -76,7 +75,7 @@ def _summary(story: Story) -> str:
         ("restored to", f"{click.style(_moment(evidence['target']), bold=True)}, chosen at random"),
         ("  row before", f"{_moment(before['committed_at'])}  heartbeat {before['id']}: is there"),
         ("  row after", f"{_moment(after['committed_at'])}  heartbeat {after['id']}: is not, and came with later WAL"),
-        ("checks", f"{sum(check['proven'] for check in checks)} of {len(checks)}: {names}"),
+        ("checks", f"{sum(check['proven'] for check in checks)} of {len(checks)} ok, each named in the evidence"),
         ("RTO", _against(evidence["rto"])),
         ("RPO", _against(evidence["rpo"])),
         ("evidence", f"ops lab ssh drill1 ops drill show {evidence['id']}"),

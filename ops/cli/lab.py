@@ -71,15 +71,16 @@ def status(ctx: click.Context, inventory_path: Path, as_json: bool) -> None:
     ctx.exit(Exit.OK if all(one.state is State.RUNNING for one in found) else Exit.NO)
 
 
-@lab.command("ssh")
+@lab.command("ssh", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @inventory_option
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh_command(inventory_path: Path, host: str, command: tuple[str, ...]) -> None:
-    """Log in to HOST as root, or run COMMAND there (after --). One word is taken as a shell line."""
+    """Log in to HOST as root, or run COMMAND there. One word is taken as a shell line."""
     the_lab, hosts = _open(inventory_path)
     inventory.find(hosts, host)
     _require_made(the_lab, host)
+    command = command[1:] if command[:1] == ("--",) else command
     remote = command if len(command) < 2 else (shlex.join(command),)
     _become(ssh.command(the_lab, host, *remote))
 

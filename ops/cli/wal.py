@@ -219,7 +219,7 @@ def gaps_command(ctx: click.Context, system_identifier: int | None, config_file:
 
 def _print_report(report: Report) -> None:
     reached = f"{report.frontier.name}, which ends at {report.frontier.end}" if report.frontier else "no WAL"
-    click.echo(pairs([("from", report.origin), ("to", reached), ("segments", report.segments)]))
+    click.echo(pairs([("from", report.origin), ("to", reached), ("segments stored", report.segments)]))
     for hole in report.holes:
         click.echo(f"\nMISSING  {hole}")
         click.echo(f"         no recovery to a position from {hole.first.start} {report.until(hole)}")

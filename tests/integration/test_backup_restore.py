@@ -195,10 +195,14 @@ def test_a_restore_can_go_to_a_chosen_tablespace(proof: Proof, workspace: Path) 
     assert (workspace / "data" / "tablespace_map").read_text() == f"{oid} {workspace}/chosen\n"
 
 
-def test_a_target_before_the_backup_is_refused(proof: Proof, workspace: Path) -> None:
+@pytest.mark.parametrize("named", ["latest", "by its id"])
+def test_a_target_before_the_backup_is_refused(proof: Proof, workspace: Path, named: str) -> None:
+    backup_id = "latest" if named == "latest" else proof.backup["id"]
     outcome = proof.primary.ops(
-        "backup", "restore", "latest", "--to", workspace / "data", "--target", proof.backup["start_time"]
+        "backup", "restore", backup_id, "--to", workspace / "data", "--target", proof.backup["start_time"]
     )
     assert outcome.returncode == 1
-    assert f"before the end of backup {proof.backup['id']}" in outcome.stderr
+    assert proof.backup["id"] in outcome.stderr
+    assert "is consistent from" in outcome.stderr
+    assert not (workspace / "data").exists()
     assert not (workspace / "data").exists()

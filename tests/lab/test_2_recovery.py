@@ -126,6 +126,31 @@ def test_a_segment_of_another_database_is_refused(loaded: Fleet) -> None:
     assert target not in [timeline["newest"] for timeline in timelines]
 
 
+def test_the_printed_commands_bring_a_dropped_table_back(loaded: Fleet) -> None:
+    """As docs/runbooks/restore.md says it: the restored server runs beside everything else, at the target."""
+    leader = loaded.leader()
+    drive.sql(leader, "CREATE TABLE precious AS SELECT generate_series(1, 100) AS n", "pend_production")
+    target = drive.sql(leader, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.USZ')")
+    drive.sql(leader, "DROP TABLE precious", "pend_production")
+    segment = switch(leader)
+    drive.ask(leader, "ops backup create")  # newer than the target: it must not be chosen
+    wait_until("the drop is archived", lambda: newest_segment(leader), until=lambda s: s >= segment)
+    where = "/var/lib/ops/restored"
+    drive.ask("drill1", "install -d -o postgres -m 700 /var/lib/ops/restored")
+    said = drive.ask("drill1", f"ops backup restore latest --to {where} --target {target}")
+    start, look, stop = (line.split("  ")[-1].strip() for line in said.splitlines() if "runuser -u postgres" in line)
+    try:
+        drive.ask("drill1", start + " >/dev/null")
+        count = wait_until(
+            "it has replayed to the target",
+            lambda: drive.ask("drill1", f"cd / && {look} -XAtd pend_production -c 'SELECT count(*) FROM precious'"),
+            until=lambda found: found == "100",
+        )
+        assert count == "100"
+    finally:
+        drive.run("drill1", f"{stop}; rm -rf {where} {where}.log")
+
+
 def test_the_crash_of_the_primary_s_host_loses_nothing_acknowledged_and_drills_go_on(loaded: Fleet) -> None:
     old = loaded.leader()
     drive.sql(old, "CREATE TABLE acknowledged (n int PRIMARY KEY)", "pend_production")
