@@ -22,6 +22,7 @@ from ops.errors import OpsError
 from ops.model.backup import Backup
 from ops.model.datadir import CONTROL_FILE, tablespace_map
 from ops.model.manifest import Contents, Directory, File, Manifest
+from ops.store.durable import sync_directory
 from ops.store.repository import Repository
 
 _PARTIAL = f"{CONTROL_FILE}.restoring"
@@ -95,7 +96,7 @@ def _write(
     for file in control:
         _finish(directory / file.path, file)
         (directory / file.path).rename(directory / CONTROL_FILE)
-        _sync(directory / "global")
+        sync_directory(directory / "global")
 
 
 def _merge(backup: Backup, directory: Path, chosen: Mapping[str, Path]) -> dict[str, Path]:
@@ -183,15 +184,7 @@ def _settle(root: Path, directories: Iterable[Directory], workers: int) -> None:
 
     def settle(directory: Directory) -> None:
         (root / directory.path).chmod(directory.mode)
-        _sync(root / directory.path)
+        sync_directory(root / directory.path)
 
     _in_parallel(workers, settle, directories)
-    _sync(root.parent)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_directory(root.parent)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ops.errors import OpsError, Unreachable
 from ops.store.base import AlreadyExists, NotFound, Stored
+from ops.store.durable import sync_directory
 
 # Objects appear under their key only when they are complete: they are written here first, then linked.
 _STAGING = ".incoming"
@@ -41,7 +42,7 @@ class FolderStore:
             finally:
                 with suppress(FileNotFoundError):
                     staged.unlink()
-            _sync(target.parent)
+            sync_directory(target.parent)
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         with self._answering(f"read {key}"), self._file(key).open("rb") as file:
@@ -140,12 +141,4 @@ def _make_directories(root: Path, folder: Path) -> None:
     for path in reversed(missing[: missing.index(root)]):
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
-            _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            sync_directory(path.parent)

@@ -12,6 +12,7 @@ from ops.model.segment import Kind, WalFile
 from ops.model.timeline import History
 from ops.store.base import NotFound
 from ops.store.codec import unseal
+from ops.store.durable import sync_directory
 from ops.store.repository import Repository
 
 _FIRST_PAUSE = 0.2
@@ -137,8 +138,4 @@ def _write(destination: Path, contents: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    directory = os.open(destination.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(destination.parent)
