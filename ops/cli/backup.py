@@ -211,7 +211,7 @@ def _next_step(directory: Path, target: Target | None, config: Config) -> str:
     private = f"-p {_LOOK_PORT} -c listen_addresses= -c ssl=off {own}"
     end = "to the end of the WAL in the store" if isinstance(target, Latest) else f"to {target}, and wait there"
     steps = [
-        ("look at it", f'cd / && {control} -l {directory}.log -o "{private}" start'),
+        ("look at it", f'cd / && {control} -l {directory}/startup.log -o "{private}" start'),
         ("", f"runuser -u {user} -- psql -p {_LOOK_PORT}"),
         ("end it", f"{control} stop"),
     ]

@@ -18,6 +18,9 @@ from ops.model.segment import Segment
 from ops.model.target import AtLsn, AtTime, Latest, Target, parse
 from ops.model.timeline import History
 
+# A moment is proven by the heartbeat row after it, too: there is one a second, and it may be a little late.
+ROOM_FOR_A_BEAT = timedelta(seconds=2)
+
 
 @dataclass(frozen=True)
 class Random:
@@ -141,8 +144,11 @@ def plan(wish: Wish, found: Sequence[Reach], now: datetime, pick: Callable[[int]
         if reach.holes:
             return _hole(reach, newest, "the latest moment")
         return Plan(wish, wish, reach.backup, reach.timeline, newest, window)
-    target = wish if isinstance(wish, AtTime) else _any_moment(window, pick)
-    return _to_time(wish, target, usable, window, now)
+    if isinstance(wish, AtTime):
+        return _to_time(wish, wish, usable, window, now)
+    if window.end - window.start <= ROOM_FOR_A_BEAT:
+        return _too_short(window)
+    return _to_time(wish, _any_moment(window, pick), usable, window, now)
 
 
 def _to_time(
@@ -176,9 +182,17 @@ def _to_time(
 
 def _any_moment(window: Window, pick: Callable[[int], int]) -> AtTime:
     microsecond = timedelta(microseconds=1)
-    span = (window.end - window.start) // microsecond
-    # From one microsecond after the start on; the end itself is a commit that must not be replayed.
-    return AtTime(window.start + microsecond * (1 + pick(max(1, span - 1))))
+    span = (window.end - ROOM_FOR_A_BEAT - window.start) // microsecond
+    return AtTime(window.start + microsecond * (1 + pick(span)))
+
+
+def _too_short(window: Window) -> Refused:
+    return Refused(
+        "nothing can be proven yet: the archive reaches hardly beyond the end of a base backup",
+        detail=f"It reaches from {_clock(window.start)} to {_clock(window.end)}; a moment is proven by a heartbeat "
+        "row on either side of it, and there is one a second.",
+        hint="Wait until the next segment is archived (archive_timeout).",
+    )
 
 
 def _nothing(found: Sequence[Reach]) -> Refused:

@@ -22,6 +22,9 @@ def loaded(fleet: Fleet) -> Iterator[Fleet]:
     drive.ask(leader, "cd / && runuser -u postgres -- pgbench -q -i -s 5 pend_production")
     drive.ask(leader, "systemd-run -q --collect --unit=load -p User=postgres pgbench -R 100 -T 900 pend_production")
     backup = drive.ask_json(leader, "ops backup create --json", deadline=300)
+    beats = "SELECT max(id) FROM ops.heartbeat"
+    enough = int(drive.sql(leader, beats)) + 5
+    wait_until("moments to choose from", lambda: int(drive.sql(leader, beats)), until=lambda beat: beat >= enough)
     switch(leader)
     wait_until(
         "a segment beyond the backup", lambda: newest_segment(leader), until=lambda s: s > backup["last_segment"]
@@ -148,7 +151,7 @@ def test_the_printed_commands_bring_a_dropped_table_back(loaded: Fleet) -> None:
         )
         assert count == "100"
     finally:
-        drive.run("drill1", f"{stop}; rm -rf {where} {where}.log")
+        drive.run("drill1", f"{stop}; rm -rf {where}")
 
 
 def test_the_crash_of_the_primary_s_host_loses_nothing_acknowledged_and_drills_go_on(loaded: Fleet) -> None:

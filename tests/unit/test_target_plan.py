@@ -14,7 +14,7 @@ from ops.model.backup import Backup, backup_id
 from ops.model.continuity import Archive
 from ops.model.lsn import LSN
 from ops.model.oracle import Commit
-from ops.model.plan import Plan, Random, Reach, Refused, Wish, plan, reaches, with_commits
+from ops.model.plan import ROOM_FOR_A_BEAT, Plan, Random, Reach, Refused, Wish, plan, reaches, with_commits
 from ops.model.segment import Segment
 from ops.model.target import AtLsn, AtTime, Latest
 from ops.model.timeline import Ancestor, History
@@ -204,21 +204,22 @@ def test_a_timeline_without_its_history_stops_everything() -> None:
 
 
 @given(st.integers(min_value=0, max_value=2**32), st.integers(min_value=1, max_value=10**9))
-def test_a_random_moment_lies_in_the_window_and_has_a_plan(seed: int, span: int) -> None:
+def test_a_random_moment_lies_in_the_window_with_room_for_a_heartbeat_after_it(seed: int, span: int) -> None:
     end = at(1) + timedelta(microseconds=span)
     found = surveyed(TWO[:1], archive(*range(1, 21)), s20=Commit(5, lsn(20.5), end))
     answer = plan(Random(), found, at(100), random.Random(seed).randrange)
-    if span == 1:  # nothing lies between two neighbouring microseconds
+    if timedelta(microseconds=span) <= ROOM_FOR_A_BEAT:
         assert isinstance(answer, Refused)
+        assert "Wait" in (answer.hint or "")
         return
     assert isinstance(answer, Plan)
     assert isinstance(answer.target, AtTime)
-    assert at(1) < answer.target.time < end
+    assert at(1) < answer.target.time <= end - ROOM_FOR_A_BEAT
 
 
 @pytest.mark.parametrize("pick", [0, -1])
-def test_the_first_and_the_last_microsecond_of_the_window_can_be_picked(pick: int) -> None:
+def test_the_first_and_the_last_moment_that_can_be_proven_can_be_picked(pick: int) -> None:
     answer = plan(Random(), WHOLE, at(100), lambda below: range(below)[pick])
     assert isinstance(answer, Plan)
     microsecond = timedelta(microseconds=1)
-    assert answer.target == AtTime(at(60) - microsecond if pick else at(1) + microsecond)
+    assert answer.target == AtTime(at(60) - ROOM_FOR_A_BEAT if pick else at(1) + microsecond)
