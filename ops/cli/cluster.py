@@ -38,13 +38,13 @@ def show(ctx: click.Context, as_json: bool) -> None:
 
 @cluster.command()
 @click.option("--check", is_flag=True, help="Only say what is pending: exit 0 for nothing, 1 for something.")
-@click.option("--wait", type=float, default=180, show_default=True, help="Seconds to wait for a healthy member.")
+@click.option("--wait", type=float, default=180, show_default=True, help="Seconds to wait until a member leads.")
 @as_json_flag
 @click.pass_context
 def apply(ctx: click.Context, check: bool, wait: float, as_json: bool) -> None:
     """Make roles, databases, extensions, settings and the platform's SQL what /etc/ops/cluster.json says.
 
-    Safe on every member: the one that leads acts, the others only wait until they are healthy.
+    Safe on every member: the one that leads acts, the others only wait until one does.
     """
     config = begin(None)
     if check:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pyinfra import host
+from pyinfra.api.exceptions import DeployError
+from pyinfra.facts.files import FileContents
 from pyinfra.facts.hardware import Memory
-from pyinfra.operations import server
 
 from ops.deploys.operations import config_file, directory, packages, service
 from ops.deploys.site import Host, IsContainer, section
 from ops.model.sizing import MIB, sizes
 
 CA_FILE = "/etc/ops/pki/ca.crt"
+SYSCTL = "/etc/sysctl.d/60-pend-ops.conf"
 
 
 @section("Base system")
@@ -22,19 +24,30 @@ def base(this: Host) -> None:
         names=["ca-certificates", "python3", "python3-venv", "curl"] + ([] if is_container else ["chrony"]),
     )
     config_file("base/limits.conf.j2", "/etc/security/limits.d/60-pend-ops.conf")
-    kernel = config_file("base/sysctl.conf.j2", "/etc/sysctl.d/60-pend-ops.conf", huge_pages=_huge_pages(this))
+    config_file("base/sysctl.conf.j2", SYSCTL, huge_pages=_huge_pages(this))
     if not is_container:  # a container has its machine's kernel and clock, set by whoever runs the machine
-        server.shell(name="Apply the kernel settings", commands=["sysctl --quiet --system"], _if=kernel.did_change)
+        service("systemd-sysctl.service", SYSCTL)
         service("chrony.service")
+    _refuse_another_ca(this)
     directory("/etc/ops")
     directory("/etc/ops/pki")
     config_file("base/ca.crt.j2", CA_FILE, ca=this.ca)
 
 
+def _refuse_another_ca(this: Host) -> None:
+    """A controller that has lost the site's CA makes a new one; installed, it would cut every host off."""
+    installed = host.get_fact(FileContents, path=CA_FILE)
+    if installed and "\n".join(installed).strip() != this.ca.strip():
+        raise DeployError(
+            f"{this.name} trusts another CA than the one in {this.inventory.site.pki}: this controller does not hold "
+            "the site's CA. Restore ca.key and ca.crt there from your copy, and remove the new ones."
+        )
+
+
 def _huge_pages(this: Host) -> int:
     """For PostgreSQL's shared memory, on hosts that have it."""
-    if this.cluster is None:
-        return 0
+    if this.cluster is None or "shared_buffers" in this.postgres.settings:
+        return 0  # pages set aside for another size than PostgreSQL asks for are lost to everybody
     sizing = this.postgres.sizing
     memory = sizing.memory_mib or host.get_fact(Memory) or 1024
     return sizes(memory * MIB, sizing.cores or 1).huge_pages

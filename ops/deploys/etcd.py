@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ops.deploys.base import CA_FILE
-from ops.deploys.operations import config_file, packages, secret_file, service
+from ops.deploys.operations import config_file, directory, packages, secret_file, service
 from ops.deploys.pki import host_leaf
 from ops.deploys.site import Host, section
 
 CLIENT_PORT = 2379
 PEER_PORT = 2380
+DROP_IN = "/etc/systemd/system/etcd.service.d/pend-ops.conf"
 CERTIFICATE, KEY = "/etc/ops/pki/etcd.crt", "/etc/ops/pki/etcd.key"
 
 
@@ -34,5 +37,7 @@ def etcd(this: Host) -> None:
         certificate=CERTIFICATE,
         key=KEY,
     )
+    directory(str(Path(DROP_IN).parent))
+    config_file("etcd/restart.conf.j2", DROP_IN)
     # etcd reads its certificates anew for each connection; only its settings need a restart, one member at a time.
-    service("etcd.service", "/etc/default/etcd")
+    service("etcd.service", "/etc/default/etcd", DROP_IN)

@@ -10,17 +10,21 @@ from io import StringIO
 from typing import Any
 
 import jinja2
-from pyinfra import host
+from pyinfra import host, state
 from pyinfra.api.command import FileUploadCommand, StringCommand
+from pyinfra.api.exceptions import OperationError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import OperationMeta, operation
 from pyinfra.facts.deb import DebPackages
 from pyinfra.facts.files import File, FileContents, Sha256File
-from pyinfra.operations import files, systemd
+from pyinfra.operations import files
 
 from ops.deploys.wheels import PROJECT, Wheelhouse
 
 Commands = Generator[str | StringCommand | FileUploadCommand, None, None]
+
+# Units whose restart was begun on a host and has not ended well.
+_under_way: set[str] = set()
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(PROJECT / "templates"),
@@ -78,12 +82,13 @@ def packages(names: list[str]) -> Commands:
     if not missing:
         host.noop(f"{', '.join(names)}: installed")
         return
-    # Debian's hook against services that start while being installed (man 8 invoke-rc.d).
+    # Debian's hook against services that start while being installed (man 8 invoke-rc.d). A site's own one is left
+    # alone; one of ours that a host died with is replaced, and so is a dpkg run that it died in finished.
     yield (
-        "set -e; "
-        "trap 'rm -f /usr/sbin/policy-rc.d' EXIT; "
-        "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; "
-        "export DEBIAN_FRONTEND=noninteractive; "
+        "set -e; policy=/usr/sbin/policy-rc.d; "
+        "if [ ! -e $policy ] || grep -q pend-ops $policy; then trap 'rm -f /usr/sbin/policy-rc.d' EXIT; "
+        "printf '#!/bin/sh\\n# pend-ops\\nexit 101\\n' > $policy; chmod 755 $policy; fi; "
+        "export DEBIAN_FRONTEND=noninteractive; dpkg --configure -a; "
         "find /var/lib/apt/lists -name '*Packages*' -mtime -1 | grep -q . || apt-get update -qq; "
         f"apt-get install -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold {shlex.join(missing)}"
     )
@@ -91,21 +96,26 @@ def packages(names: list[str]) -> Commands:
 
 @operation()
 def python_environment(path: str, house: Wheelhouse) -> Commands:
-    """A virtual environment at `path` with the wheels of `house`; no package index is asked."""
+    """A virtual environment at `path` with exactly the wheels of `house`; no package index is asked.
+
+    It is made beside the present one, and a link is moved: PostgreSQL calls `ops` at any moment, and would take a
+    half-installed one for a store that is broken. The one before stays, for what still runs from it.
+    """
     if host.get_fact(FileContents, path=f"{path}/.installed") == [house.digest]:
         host.noop(f"{path} is up to date")
         return
-    incoming = f"{path}.wheels"
+    incoming, made = f"{path}.wheels", f"{path}-{house.digest[:12]}"
     yield f"rm -rf {incoming} && mkdir -p {incoming}"
     yield FileUploadCommand(str(house.archive), f"{incoming}/wheels.tar")
     yield (
         f"set -e; cd {incoming}; tar -xf wheels.tar; "
-        f"[ -x {path}/bin/python ] || python3 -m venv --without-pip {path}; "
+        f"rm -rf {made} && python3 -m venv --without-pip {made}; "
         # pip as Debian's python3-venv brings it: putting one into each environment takes longer than all the rest.
-        f"{path}/bin/python $(echo /usr/share/python-wheels/pip-*.whl)/pip install "
+        f"{made}/bin/python $(echo /usr/share/python-wheels/pip-*.whl)/pip install "
         "--quiet --disable-pip-version-check --root-user-action=ignore --no-index --no-deps "
-        "--force-reinstall --require-hashes -r requirements.txt; "
-        f"echo {house.digest} > {path}/.installed; cd /; rm -rf {incoming}"
+        "--require-hashes -r requirements.txt; "
+        f"echo {house.digest} > {made}/.installed; ln -sfn {made} {path}.new; mv -T {path}.new {path}; "
+        f"cd /; rm -rf {incoming}; ls -dt {path}-* | tail -n +3 | xargs -r rm -rf"
     )
 
 
@@ -162,11 +172,11 @@ def _stamp(unit: str) -> str:
 @operation()
 def started(unit: str) -> Commands:
     """The unit is enabled and running."""
-    state = host.get_fact(UnitState, unit=unit)
-    if {"enabled", "active"} <= state:
+    if {"enabled", "active"} <= host.get_fact(UnitState, unit=unit):
         host.noop(f"{unit} is running")
         return
-    yield f"systemctl enable -q --now {unit} && mkdir -p /run/pend-ops && touch {_stamp(unit)}"
+    start = f"systemctl daemon-reload && systemctl enable -q --now {unit}"
+    yield f"{start} && mkdir -p /run/pend-ops && touch {_stamp(unit)}"
 
 
 @operation()
@@ -175,20 +185,27 @@ def current(unit: str, files: tuple[str, ...], *, verb: str = "restart") -> Comm
     if "fresh" in host.get_fact(UnitState, unit=unit, files=files):
         host.noop(f"{unit} runs with its files as they are")
         return
-    yield f"mkdir -p /run/pend-ops && systemctl {verb} {unit} && touch {_stamp(unit)}"
+    if unit in _under_way:
+        # pyinfra looks at failures only when all hosts have had their turn.
+        raise OperationError(f"{unit} did not come back on the host before this one; left as it is here")
+    if state.is_executing:
+        _under_way.add(unit)
+    yield f"systemctl daemon-reload && mkdir -p /run/pend-ops && systemctl {verb} {unit} && touch {_stamp(unit)}"
+    _under_way.discard(unit)  # not reached where that failed
 
 
 def service(unit: str, *files: str, verb: str = "restart") -> None:
     """A unit that runs with its `files` as they are. Started on all hosts at once, restarted on one after the other."""
     started(name=f"Start {unit}", unit=unit)
-    current(name=f"{verb.capitalize()} {unit} where its files changed", unit=unit, files=files, verb=verb, _serial=True)
+    if files:
+        current(
+            name=f"{verb.capitalize()} {unit} where its files changed", unit=unit, files=files, verb=verb, _serial=True
+        )
 
 
 def unit_file(template: str, unit: str, **data: Any) -> OperationMeta:
-    """A systemd unit from its template, with systemd told of it."""
-    written = config_file(template, f"/etc/systemd/system/{unit}.service", **data)
-    systemd.daemon_reload(name=f"Tell systemd of {unit}", _if=written.did_change)
-    return written
+    """A systemd unit from its template; systemd is told of it whenever a unit is started."""
+    return config_file(template, f"/etc/systemd/system/{unit}.service", **data)
 
 
 def directory(path: str, *, user: str = "root", mode: str = "755") -> OperationMeta:

@@ -76,12 +76,7 @@ class Authority:
     def _load_or_create(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         certificate_file, key_file = self._folder / "ca.crt", self._folder / "ca.key"
         if key_file.exists() and certificate_file.exists():
-            key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-            if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise OpsError(
-                    f"{key_file} is not a key that this program made", hint="Move it away or name another folder."
-                )
-            return x509.load_pem_x509_certificate(certificate_file.read_bytes()), key
+            return x509.load_pem_x509_certificate(certificate_file.read_bytes()), _load_key(key_file)
         if key_file.exists() or certificate_file.exists():
             raise OpsError(
                 f"{self._folder} holds only one of ca.key and ca.crt",
@@ -106,6 +101,7 @@ class Authority:
         found = [(extension.value, extension.critical) for extension in certificate.extensions]
         return (
             certificate.subject == _subject(leaf.common_name)
+            and certificate.public_key() == _load_key(key_file).public_key()  # a killed run leaves the halves of two
             and all(pair in found for pair in wanted)
             and now < certificate.not_valid_after_utc - RENEW_BEFORE
         )
@@ -175,6 +171,13 @@ def _builder(
         .not_valid_before(now - _BACKDATE)
         .not_valid_after(now + life)
     )
+
+
+def _load_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise OpsError(f"{file} is not a key that this program made", hint="Move it away or name another folder.")
+    return key
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

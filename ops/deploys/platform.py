@@ -48,7 +48,7 @@ def platform(this: Host) -> None:
         name="Copy the SQL that ops runs", src=str(PROJECT / "sql"), dest="/opt/ops/sql", user="root", group="root",
         mode="644", dir_mode="755", delete=True,
     )  # fmt: skip
-    ca_files = {"site": CA_FILE, "system": None}
+    ca_files = {"site": CA_FILE, "system": "/etc/ssl/certs/ca-certificates.crt"}
     config_file(
         "ops/ops.toml.j2",
         "/etc/ops/ops.toml",
@@ -59,7 +59,7 @@ def platform(this: Host) -> None:
         postgres=postgres,
         bin_dir=bin_dir(postgres),
         data_dir=data_dir(postgres, cluster) if this.cluster else None,
-        patroni_url=f"https://{this.name}:{this.inventory.patroni(cluster).port}" if this.cluster else None,
+        patroni_url=f"https://{this.address}:{this.inventory.patroni(cluster).port}" if this.cluster else None,
         drill=this.inventory.drill() if this.is_in("drill") else None,
     )
     secret_file(name=f"Write {CREDENTIALS}", dest=CREDENTIALS, content=lambda: _credentials(this), user="postgres")

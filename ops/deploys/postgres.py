@@ -45,6 +45,7 @@ def postgres(this: Host) -> None:
     files.link(
         name="Put patronictl on the PATH", path="/usr/local/bin/patronictl", target="/opt/patroni/bin/patronictl"
     )
+    files.link(name="Let root's patronictl find it", path="/root/.config/patroni/patronictl.yaml", target=PATRONI_YML)
     certificates = _certificates(this)
     directory("/etc/patroni")
     config_file(
@@ -121,6 +122,8 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
         "archive_timeout": "60s",
         "archive_command": f"{OPS} wal push %p",
         "max_wal_senders": 10,
+        # A new leader does not archive what the old one had not: it stays on every member, to be pushed from there.
+        "wal_keep_size": "1GB",
         "max_replication_slots": 10,
         "shared_preload_libraries": ",".join(settings.preload),
         "password_encryption": "scram-sha-256",

@@ -18,6 +18,26 @@ REQUIRED_EXTENSIONS = ("uuid-ossp", "pgcrypto", "pg_trgm", "btree_gin")
 PLATFORM_EXTENSIONS = ("amcheck", "pg_stat_statements")
 
 
+# Settings that an inventory cannot override: each member's own file wins over the cluster's configuration, or the
+# platform stops working without them.
+_TLS = "certificates come from the site's CA"
+FIXED_SETTINGS = {
+    "archive_command": "WAL goes to the repository",
+    "archive_mode": "WAL goes to the repository",
+    "huge_pages": "it follows from the host's memory",
+    "port": "set postgres.port",
+    "listen_addresses": "it is the host's address in site.networks",
+    "shared_preload_libraries": "set postgres.preload",
+    "ssl": _TLS,
+    "ssl_ca_file": _TLS,
+    "ssl_cert_file": _TLS,
+    "ssl_key_file": _TLS,
+    "ssl_min_protocol_version": _TLS,
+    "track_commit_timestamp": "restore drills are measured by it",
+    "unix_socket_directories": "ops connects there",
+}
+
+
 class SecretsSource(Model):
     """Where secrets come from. `age`: a file beside the inventory, decrypted with `identity`; `environment`: variables
     named `<prefix><NAME>`; `command`: prints TOML; `generated`: made at first use and kept in `file` (labs only)."""
@@ -82,7 +102,7 @@ class Sizing(Model):
 
 
 class Postgres(Model):
-    """A PostgreSQL cluster. `settings` overrides any parameter by its PostgreSQL name."""
+    """A PostgreSQL cluster. `settings` overrides parameters by their PostgreSQL names (not FIXED_SETTINGS)."""
 
     version: Annotated[int, Field(ge=15)] = 15
     port: Port = 5432
@@ -91,6 +111,13 @@ class Postgres(Model):
     settings: dict[str, str | int | float | bool] = {}
     preload: list[str] = ["pg_stat_statements"]
     sizing: Sizing = Sizing()
+
+    @model_validator(mode="after")
+    def _nothing_fixed(self) -> Self:
+        for name in self.settings:
+            if name in FIXED_SETTINGS:
+                raise ValueError(f"settings.{name} is the platform's own: {FIXED_SETTINGS[name]}")
+        return self
 
     @model_validator(mode="after")
     def _owners_exist(self) -> Self:

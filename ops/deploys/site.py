@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import cast
 
-from pyinfra import host
+from pyinfra import config, host
 from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import FactBase
@@ -114,6 +114,10 @@ def this_host() -> Host:
     path = inventory_path(sys.argv[1:])
     if path is None:
         raise DeployError("deploy.py needs an inventory folder: pyinfra inventories/<name>/hosts.py deploy.py")
+    if config.FAIL_PERCENT != 0:
+        raise DeployError(
+            "run pyinfra from the top of the checkout: it reads config.py, our safety settings, only there"
+        )
     return Host(host.name, _load(path.resolve()))
 
 

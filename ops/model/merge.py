@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 
-def difference(declared: dict[str, Any], actual: dict[str, Any]) -> dict[str, Any]:
+def difference(declared: dict[str, Any], actual: dict[str, Any], whole: tuple[str, ...] = ()) -> dict[str, Any]:
     """The smallest patch that makes `actual` agree with `declared`; empty where it does.
 
-    Keys that are not declared are left alone: others may have put them there. Scalars are compared as they are
-    written, because Patroni keeps what it was given (`100` or `"100"`) and both mean the same to PostgreSQL.
+    Keys that are not declared are left alone, others may have put them there; but of the section at path `whole` the
+    declaration is all, and what it does not name is removed (None). Scalars are compared as they are written, because
+    Patroni keeps what it was given (`100` or `"100"`) and both mean the same to PostgreSQL.
     """
     patch: dict[str, Any] = {}
     for key, value in declared.items():
         present = actual.get(key)
         if isinstance(value, dict):
-            inner = difference(value, present if isinstance(present, dict) else {})
+            there = present if isinstance(present, dict) else {}
+            inner = difference(value, there, whole[1:] if whole[:1] == (key,) else ())
+            if whole == (key,):
+                inner |= dict.fromkeys(there.keys() - value.keys())
             if inner or not isinstance(present, dict):
                 patch[key] = inner
         elif key not in actual or not _same(value, present):

@@ -10,7 +10,7 @@ from ops.errors import OpsError, Unreachable, UsageError
 from ops.model.merge import difference, flatten
 from ops.postgres import declared
 from ops.postgres.declared import Change, Declared
-from ops.postgres.patroni import Member, Patroni
+from ops.postgres.patroni import Patroni
 
 
 def client(config: Config) -> Patroni:
@@ -23,25 +23,29 @@ def client(config: Config) -> Patroni:
     return Patroni(config.patroni)
 
 
-def own_member(patroni: Patroni) -> Member:
-    """This host among the members; Unreachable while it is healthy in nobody's eyes or nobody leads."""
+def leads(patroni: Patroni) -> bool:
+    """Whether this host leads; Unreachable while nobody does.
+
+    How far the others are is not asked: a replica may take hours to clone, and nothing here waits for it.
+    """
     name, members = patroni.own_name(), patroni.members()
-    own = next((member for member in members if member.name == name), None)
-    if own is None or not own.is_healthy:
-        state = own.state if own else "not yet a member"
-        raise Unreachable(f"{name} is not ready: {state}", hint="See: patronictl list; journalctl -u patroni")
-    if not any(member.is_leader and member.is_healthy for member in members):
+    leader = next((member for member in members if member.is_leader and member.is_healthy), None)
+    if leader is None:
         states = ", ".join(f"{member.name} {member.role} {member.state}" for member in members)
-        raise Unreachable("the cluster has no leader", detail=states, hint="See: patronictl list")
-    return own
+        raise Unreachable(
+            "the cluster has no leader",
+            detail=states or "it has no members yet",
+            hint="See: patronictl list; journalctl -u patroni",
+        )
+    return leader.name == name
 
 
-def wait_until_ready(patroni: Patroni, seconds: float, progress: Callable[[str], None]) -> Member:
-    """This host as a healthy member of a cluster that has a leader; the last reason why not, after `seconds`."""
+def wait_for_leader(patroni: Patroni, seconds: float, progress: Callable[[str], None]) -> bool:
+    """Whether this host leads, once somebody does; the last reason why not, after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return own_member(patroni)
+            return leads(patroni)
         except Unreachable as error:
             if time.monotonic() > deadline:
                 raise Unreachable(
@@ -53,7 +57,7 @@ def wait_until_ready(patroni: Patroni, seconds: float, progress: Callable[[str],
 
 def pending(config: Config, patroni: Patroni, wanted: Declared) -> Iterator[Change]:
     """What is still to be made on the leader, in order. Ask for the next only when the last was made."""
-    patch = difference(wanted.patroni, patroni.configuration())
+    patch = difference(wanted.patroni, patroni.configuration(), whole=("postgresql", "parameters"))
     if patch:
         keys = ", ".join(f"{key} = {value}" for key, value in flatten(patch))
         yield Change(f"dynamic configuration: {keys}", lambda: patroni.change_configuration(patch))
@@ -63,8 +67,7 @@ def pending(config: Config, patroni: Patroni, wanted: Declared) -> Iterator[Chan
 def apply(config: Config, *, wait: float, progress: Callable[[str], None], made: Callable[[str], None]) -> int:
     """Make every pending change where this host leads; the number of changes. A replica has none."""
     patroni = client(config)
-    member = wait_until_ready(patroni, wait, progress)
-    if not member.is_leader:
+    if not wait_for_leader(patroni, wait, progress):
         return 0
     count = 0
     for change in pending(config, patroni, declared.load()):
@@ -80,6 +83,6 @@ def apply(config: Config, *, wait: float, progress: Callable[[str], None], made:
 def check(config: Config) -> list[str]:
     """The pending changes in words; none on a replica."""
     patroni = client(config)
-    if not own_member(patroni).is_leader:
+    if not leads(patroni):
         return []
     return [change.what for change in pending(config, patroni, declared.load())]

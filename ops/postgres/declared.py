@@ -74,6 +74,9 @@ def changes(declared: Declared, settings: Postgres) -> Iterator[Change]:
     database is there.
     """
     with connect(settings) as connection:
+        # Statements with verifiers must show neither in the log nor in statistics.
+        connection.execute("SET log_statement = 'none'")
+        connection.execute("SET pg_stat_statements.track_utility = off")
         yield from _roles(connection, declared)
         yield from _databases(connection, declared)
         yield from _extensions(connection, "postgres", declared.platform_extensions)
@@ -122,17 +125,19 @@ def _password_statement(name: str, password: str) -> sql.Composed:
 
 
 def _memberships(connection: Connection, declared: Declared) -> Iterator[Change]:
+    """What a declared role is a member of is what is declared: a right that was taken out of the inventory goes."""
+    rows = connection.execute(
+        "SELECT m.rolname, g.rolname FROM pg_auth_members"
+        " JOIN pg_roles g ON g.oid = roleid JOIN pg_roles m ON m.oid = member"
+    ).fetchall()
     for name, role in declared.roles.items():
-        for group in role.member_of:
-            member = connection.execute(
-                "SELECT EXISTS (SELECT FROM pg_auth_members"
-                " JOIN pg_roles g ON g.oid = roleid JOIN pg_roles m ON m.oid = member"
-                " WHERE g.rolname = %s AND m.rolname = %s)",
-                [group, name],
-            ).fetchone()
-            if member == (False,):
-                statement = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name))
-                yield Change(f"role {name} in {group}", _statement(connection, statement))
+        present, wanted = {group for member, group in rows if member == name}, set(role.member_of)
+        for group in sorted(wanted - present):
+            statement = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name))
+            yield Change(f"role {name} in {group}", _statement(connection, statement))
+        for group in sorted(present - wanted):
+            statement = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), sql.Identifier(name))
+            yield Change(f"role {name} no longer in {group}", _statement(connection, statement))
 
 
 def _databases(connection: Connection, declared: Declared) -> Iterator[Change]:

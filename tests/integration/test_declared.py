@@ -90,12 +90,14 @@ def test_what_drifted_is_put_right_and_nothing_else_is_touched(
     make_all(declared, server)
     server.sql("ALTER ROLE pend_app CREATEDB")
     server.sql("REVOKE pg_read_all_data FROM pend_readonly")
+    server.sql("GRANT pg_write_all_data TO pend_readonly")
     server.sql("CREATE ROLE somebody_else")
     (tmp_path / "password").write_text("battery staple\n")
     assert make_all(declared, server) == [
         "role pend_app",
         "password of role pend_app",
         "role pend_readonly in pg_read_all_data",
+        "role pend_readonly no longer in pg_write_all_data",
     ]
     assert log_in(server, "battery staple") == "pend_app"
     assert server.value("SELECT count(*) FROM pg_roles WHERE rolname = 'somebody_else'") == 1
@@ -105,8 +107,10 @@ def test_the_server_log_never_shows_a_password(server: Host, declared: Declared)
     server.sql("ALTER SYSTEM SET log_statement = 'all'")
     server.sql("SELECT pg_reload_conf()")
     make_all(declared, server)
-    log = server.wait_for_log("ALTER ROLE")
+    log = server.wait_for_log("CREATE EXTENSION")
     assert "correct horse" not in log
+    assert "SCRAM-SHA-256$" not in log, "nor what one could guess it from"
+    assert server.value("SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%SCRAM-SHA-256$%'") == 0
 
 
 def test_postgresql_accepts_a_verifier_of_ours(server: Host, declared: Declared) -> None:

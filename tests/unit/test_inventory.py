@@ -130,3 +130,8 @@ def test_the_platform_s_required_settings_reach_patroni() -> None:
     assert parameters["archive_timeout"] == "60s"
     assert parameters["wal_log_hints"] is True
     assert parameters["log_min_duration_statement"] == "500ms", "the inventory's own settings win"
+
+
+def test_a_setting_that_is_the_platform_s_own_is_refused(lab: Path) -> None:
+    change(lab, "group_data/pg_main.py", '"sizing"', '"settings": {"archive_command": "/bin/true"}, "sizing"')
+    assert "settings.archive_command is the platform's own" in refusal(lab)

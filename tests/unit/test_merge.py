@@ -43,3 +43,16 @@ def test_after_the_patch_nothing_differs(declared: dict[str, object], actual: di
 
 def test_a_patch_reads_as_dotted_keys() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == [("a.b", 1), ("a.c.d", 2), ("e", 3)]
+
+
+def test_of_a_whole_section_what_is_not_declared_is_removed() -> None:
+    declared = {"ttl": 20, "postgresql": {"parameters": {"work_mem": "4MB"}}}
+    actual = {
+        "ttl": 20,
+        "pause": True,
+        "postgresql": {"use_slots": True, "parameters": {"work_mem": "4MB", "jit": "off"}},
+    }
+    assert difference(declared, actual, whole=("postgresql", "parameters")) == {
+        "postgresql": {"parameters": {"jit": None}}
+    }
+    assert difference(declared, actual) == {}

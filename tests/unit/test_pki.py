@@ -70,3 +70,10 @@ def test_a_lost_ca_key_never_leads_to_a_new_ca(tmp_path: Path) -> None:
     (tmp_path / "ca.key").unlink()
     with pytest.raises(OpsError, match=r"only one of ca\.key and ca\.crt"):
         Authority(tmp_path, "t")
+
+
+def test_a_certificate_beside_another_key_is_replaced(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "t")
+    broken = authority.issue(SERVER)
+    (tmp_path / "pg1-postgres.key").write_text(authority.issue(Leaf("other", "other", client=True)).key)
+    assert authority.issue(SERVER).certificate != broken.certificate
