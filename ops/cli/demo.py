@@ -69,7 +69,7 @@ def _summary(story: Story) -> str:
         ("fleet", f"{story.hosts} hosts; PostgreSQL {story.postgres}: {_members(story.members)}"),
         ("first deploy", f"{story.first.operations} operations in {seconds(story.first.seconds)}"),
         ("second deploy", f"no change on any host in {seconds(story.second.seconds)}; {services}"),
-        ("load", f"{story.transactions:,} transactions committed, and going on"),
+        ("load", f"{story.transactions:,} transactions committed while all this ran"),
         ("backup", f"{size(backup['size'])} in {seconds(taken_in)}, {size(rate)}/s, {stored} stored"),
         ("WAL", f"{timeline['segments']} segments archived, {timeline['oldest']} to {timeline['newest']}; gaps: none"),
         ("restored to", f"{click.style(_moment(evidence['target']), bold=True)}, chosen at random"),

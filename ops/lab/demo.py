@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ops.errors import OpsError
 from ops.lab import drive, fleet, inventory, paths
 from ops.lab.drive import Deployed
+from ops.model.segment import Segment
 
 MEMBERS_GROUP, DRILL_GROUP = "pg_main", "drill"
 DATABASE = "pend_production"
@@ -108,7 +109,7 @@ def _wait_for_wal(leader: str, segment: str, *, beyond: int, show: Show) -> None
     while True:
         document = drive.ask_json(leader, "ops wal list --json")
         newest = max((timeline["newest"] for timeline in document["timelines"]), default="")
-        ahead = int(newest[16:], 16) - int(segment[16:], 16) if newest else 0
+        ahead = Segment.parse(newest).number - Segment.parse(segment).number if newest else 0
         if ahead >= beyond:
             return
         if time.monotonic() > deadline:
