@@ -28,6 +28,9 @@ class OpsError(Exception):
         self.message = message
         self.detail = detail
         self.hint = hint
+        for text in (detail, hint):
+            if text:
+                self.add_note(text)  # so that a traceback, a failed test's above all, says it too
 
     def as_dict(self) -> dict[str, str | int | None]:
         """The error as `--json` prints it."""

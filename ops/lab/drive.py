@@ -81,10 +81,9 @@ def ask(host: str, command: str, *, deadline: float = 120) -> str:
     """What a shell command prints on a host; OpsError with its words where it fails."""
     outcome = run(host, command, deadline=deadline)
     if outcome.returncode:
-        words = (outcome.stderr or outcome.stdout).strip()[-2000:]
         raise OpsError(
-            f"{host}: `{command}` failed (exit {outcome.returncode}): {words[-600:]}",
-            detail=words,
+            f"{host}: `{command}` failed (exit {outcome.returncode})",
+            detail=(outcome.stderr or outcome.stdout).strip()[-2000:],
             hint=f"look there: ops lab ssh {host}",
         )
     return outcome.stdout.strip()

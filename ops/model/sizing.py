@@ -16,7 +16,6 @@ class Sizes:
 
     shared_buffers: int
     effective_cache_size: int
-    max_worker_processes: int
     max_parallel_workers: int
     max_parallel_workers_per_gather: int
     huge_pages: int
@@ -44,7 +43,6 @@ def sizes(memory: int, cores: int) -> Sizes:
     return Sizes(
         shared_buffers=shared,
         effective_cache_size=max(memory * 3 // 4, shared),
-        max_worker_processes=max(8, cores),
         max_parallel_workers=max(2, cores),
         max_parallel_workers_per_gather=max(1, min(4, cores // 2)),
         huge_pages=pages,
