@@ -12,12 +12,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ops.config import Model, nearest, validate
-from ops.deploys.settings import KEYS, Drill, Patroni, Postgres, Repository, SeaweedFS, Site
+from ops.deploys.checks import CHECKS
+from ops.deploys.settings import (
+    KEYS,
+    Drill,
+    Patroni,
+    Pooler,
+    Postgres,
+    Redis,
+    Repository,
+    Router,
+    Routing,
+    SeaweedFS,
+    Site,
+    TimescaleDB,
+)
 from ops.errors import UsageError
 
-# Groups that a service looks for. Beside them any group whose name starts with pg_ is a PostgreSQL cluster.
-SERVICE_GROUPS = ("etcd", "object_store", "drill")
-CLUSTER_PREFIX = "pg_"
+# Groups that a service looks for, and prefixes of groups that there may be any number of.
+SERVICE_GROUPS = ("etcd", "object_store", "router", "drill")
+CLUSTER_PREFIX, REDIS_PREFIX = "pg_", "redis_"
+PREFIXES = {CLUSTER_PREFIX: "PostgreSQL cluster", REDIS_PREFIX: "set of Redis servers"}
 
 M = TypeVar("M", bound=Model)
 
@@ -37,7 +52,13 @@ class Inventory:
 
     @property
     def clusters(self) -> tuple[str, ...]:
+        """The groups that are PostgreSQL clusters."""
         return tuple(group for group in self.groups if group.startswith(CLUSTER_PREFIX))
+
+    @property
+    def redis_groups(self) -> tuple[str, ...]:
+        """The groups whose hosts run Redis together."""
+        return tuple(group for group in self.groups if group.startswith(REDIS_PREFIX))
 
     @property
     def site(self) -> Site:
@@ -53,6 +74,23 @@ class Inventory:
     def patroni(self, cluster: str) -> Patroni:
         return self._get(cluster, "patroni", Patroni)
 
+    def timescaledb(self, cluster: str) -> TimescaleDB | None:
+        """TimescaleDB of a cluster; None where its group data have no such key."""
+        value = self.data.get(cluster, {}).get("timescaledb")
+        return value if isinstance(value, TimescaleDB) else None
+
+    def pooler(self, cluster: str) -> Pooler:
+        return self._get(cluster, "pooler", Pooler)
+
+    def routing(self, cluster: str) -> Routing:
+        return self._get(cluster, "routing", Routing)
+
+    def router(self) -> Router:
+        return self._get("router", "router", Router)
+
+    def redis(self, group: str) -> Redis:
+        return self._get(group, "redis", Redis)
+
     def drill(self) -> Drill:
         return self._get("drill", "drill", Drill)
 
@@ -62,6 +100,10 @@ class Inventory:
     def cluster_of(self, host: str) -> str | None:
         """The PostgreSQL cluster that a host belongs to."""
         return next((cluster for cluster in self.clusters if host in self.groups[cluster]), None)
+
+    def redis_of(self, host: str) -> str | None:
+        """The Redis group that a host belongs to."""
+        return next((group for group in self.redis_groups if host in self.groups[group]), None)
 
     def is_in(self, host: str, group: str) -> bool:
         return host in self.groups.get(group, ())
@@ -77,8 +119,8 @@ def load(path: Path) -> Inventory:
     groups = _read_groups(folder / "hosts.py")
     data = {file.stem: _read_data(file, groups) for file in sorted((folder / "group_data").glob("*.py"))}
     inventory = Inventory(folder, groups, data)
-    _check_one_group_a_key(inventory)
-    _check_whole(inventory)
+    for check in CHECKS:
+        check(inventory)
     return inventory
 
 
@@ -89,11 +131,12 @@ def _read_groups(file: Path) -> dict[str, tuple[str, ...]]:
     for name, value in _variables(file).items():
         if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
             raise UsageError(f"{file}: {name} is not a list of host names", hint='Write: pg_main = ["pg1", "pg2"]')
-        if name not in SERVICE_GROUPS and not name.startswith(CLUSTER_PREFIX):
-            guess = nearest(name, [*SERVICE_GROUPS, *(g for g in groups if g.startswith(CLUSTER_PREFIX))])
+        if name not in SERVICE_GROUPS and not name.startswith(tuple(PREFIXES)):
+            guess = nearest(name, [*SERVICE_GROUPS, *(g for g in groups if g.startswith(tuple(PREFIXES)))])
+            many = ", ".join(f"{prefix}<name> for each {what}" for prefix, what in PREFIXES.items())
             raise UsageError(
                 f"{file}: no service looks for the group {name!r}" + (f"; did you mean {guess!r}?" if guess else ""),
-                detail=f"Groups: {', '.join(SERVICE_GROUPS)}, and {CLUSTER_PREFIX}<name> for each PostgreSQL cluster.",
+                detail=f"Groups: {', '.join(SERVICE_GROUPS)}, and {many}.",
             )
         groups[name] = tuple(value)
     return groups
@@ -126,51 +169,3 @@ def _variables(file: Path) -> dict[str, Any]:
     except Exception as error:  # any mistake that Python finds in a settings file is the reader's to mend
         raise UsageError(f"{file}: Python cannot read it", detail=f"{type(error).__name__}: {error}") from error
     return {key: value for key, value in found.items() if not key.startswith("_")}
-
-
-def _check_one_group_a_key(inventory: Inventory) -> None:
-    """pyinfra lets the group declared last win, silently; here a key has one home."""
-    for host in inventory.hosts:
-        homes: dict[str, str] = {}
-        for group, keys in inventory.data.items():
-            if group != "all" and not inventory.is_in(host, group):
-                continue
-            for key in keys:
-                if key in homes:
-                    files = f"group_data/{homes[key]}.py and group_data/{group}.py"
-                    raise UsageError(
-                        f"{inventory.path}: {key!r} is set twice for host {host!r}",
-                        detail=f"In {files}: only one of them could win.",
-                        hint="Keep it in one of the two.",
-                    )
-                homes[key] = group
-
-
-def _check_whole(inventory: Inventory) -> None:
-    """What no single key can know."""
-    where = inventory.path
-    inventory.site, inventory.repository  # noqa: B018  both are needed; the properties say what is missing
-    if inventory.clusters and not inventory.groups.get("etcd"):
-        raise UsageError(f"{where}/hosts.py: PostgreSQL clusters need the group 'etcd', which keeps their leader lock")
-    if len(inventory.groups.get("etcd", ())) % 2 == 0 and inventory.clusters:
-        raise UsageError(
-            f"{where}/hosts.py: etcd has {len(inventory.groups['etcd'])} members; an even one adds no safety",
-            hint="Use 3 or 5 hosts.",
-        )
-    for host in inventory.hosts:
-        owners = [cluster for cluster in inventory.clusters if host in inventory.groups[cluster]]
-        if len(owners) > 1:
-            both = " and ".join(owners)
-            raise UsageError(f"{where}/hosts.py: host {host!r} is in {both}; a host serves one cluster")
-        if owners and inventory.is_in(host, "drill"):
-            raise UsageError(
-                f"{where}/hosts.py: host {host!r} is in 'drill' and in {owners[0]!r}",
-                hint="Restores are proven on a host that serves no database: a drill must cost production nothing.",
-            )
-    if inventory.groups.get("drill") and inventory.drill().cluster not in inventory.clusters:
-        cluster = inventory.drill().cluster
-        guess = nearest(cluster, list(inventory.clusters))
-        raise UsageError(
-            f"{where}/group_data/drill.py: drill.cluster: there is no cluster {cluster!r}"
-            + (f"; did you mean {guess!r}?" if guess else "")
-        )

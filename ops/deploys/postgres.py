@@ -24,7 +24,7 @@ from ops.deploys.operations import (
 )
 from ops.deploys.pki import Leaf, host_leaf
 from ops.deploys.platform import OPS, bin_dir, data_dir
-from ops.deploys.settings import PLATFORM_EXTENSIONS, Patroni, Postgres
+from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import wheelhouse
 from ops.model.sizing import MIB, sizes

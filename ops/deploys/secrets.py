@@ -13,7 +13,7 @@ from pathlib import Path
 import pyrage
 
 from ops.config import nearest
-from ops.deploys.settings import SecretsSource
+from ops.deploys.settings.site import SecretsSource
 from ops.errors import OpsError
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ops.config import validate
 from ops.deploys.secrets import Secrets
-from ops.deploys.settings import SecretsSource
+from ops.deploys.settings.site import SecretsSource
 from ops.errors import OpsError, UsageError
 
 

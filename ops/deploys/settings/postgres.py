@@ -1,17 +1,13 @@
-"""What an inventory may say: one model per key of group data. Everything that has a sensible default has one."""
+"""What an inventory may say about a PostgreSQL cluster and its high availability."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ops.config import Model
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
+from ops.deploys.settings.names import Name, Port
 
 # DESIGN.md §5: what the platform asks of every database, and what its own checks need (amcheck).
 REQUIRED_EXTENSIONS = ("uuid-ossp", "pgcrypto", "pg_trgm", "btree_gin")
@@ -36,46 +32,6 @@ FIXED_SETTINGS = {
     "track_commit_timestamp": "restore drills are measured by it",
     "unix_socket_directories": "ops connects there",
 }
-
-
-class SecretsSource(Model):
-    """Where secrets come from. `age`: a file beside the inventory, decrypted with `identity`; `environment`: variables
-    named `<prefix><NAME>`; `command`: prints TOML; `generated`: made at first use and kept in `file` (labs only)."""
-
-    source: Literal["age", "environment", "command", "generated"]
-    file: Path | None = None
-    identity: Path | None = None
-    prefix: str = "PEND_"
-    command: list[str] = []
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = {"age": ["file", "identity"], "generated": ["file"], "command": ["command"], "environment": []}
-        missing = [key for key in needed[self.source] if not getattr(self, key)]
-        if missing:
-            raise ValueError(f"the source {self.source!r} also needs {' and '.join(missing)}")
-        return self
-
-
-class Site(Model):
-    """The whole environment. `networks`: where its hosts and clients are, and nobody else is let in from."""
-
-    name: Name
-    networks: Annotated[list[IPv4Network], Field(min_length=1)]
-    pki: Path
-    secrets: SecretsSource
-
-
-class Repository(Model):
-    """The bucket that WAL and backups go to. `ca`: `site` where its certificate comes from our own CA, `system` for the
-    host's trust store, or the path of a file on the hosts."""
-
-    endpoint: Annotated[str, Field(pattern=r"^https://[^/]+$")]
-    bucket: Annotated[str, Field(min_length=3, max_length=63)]
-    prefix: str = "pend"
-    region: str = "us-east-1"
-    path_style: bool = True
-    ca: str = "system"
 
 
 class Role(Model):
@@ -157,28 +113,3 @@ class Patroni(Model):
         if least > timing["ttl"]:
             raise ValueError(f"ttl is {timing['ttl']} s but loop_wait + 2 * retry_timeout is {least} s; raise ttl")
         return self
-
-
-class Drill(Model):
-    """A host that proves restores of `cluster`, and what is promised: RTO and RPO in seconds."""
-
-    cluster: Name
-    rto_seconds: Annotated[int, Field(gt=0)] = 3600
-    rpo_seconds: Annotated[int, Field(gt=0)] = 120
-
-
-class SeaweedFS(Model):
-    """Object storage of the lab: a single server, so never of production."""
-
-    port: Port = 8333
-
-
-# Key of group data -> its model. Keys that start with ssh_ are pyinfra's own.
-KEYS: dict[str, type[Model]] = {
-    "site": Site,
-    "repository": Repository,
-    "postgres": Postgres,
-    "patroni": Patroni,
-    "drill": Drill,
-    "seaweedfs": SeaweedFS,
-}

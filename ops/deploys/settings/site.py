@@ -1,0 +1,66 @@
+"""What holds for a whole site: its networks, secrets, repository, drills, and the lab's object storage."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ops.config import Model
+from ops.deploys.settings.names import Name, Port
+
+
+class SecretsSource(Model):
+    """Where secrets come from. `age`: a file beside the inventory, decrypted with `identity`; `environment`: variables
+    named `<prefix><NAME>`; `command`: prints TOML; `generated`: made at first use and kept in `file` (labs only)."""
+
+    source: Literal["age", "environment", "command", "generated"]
+    file: Path | None = None
+    identity: Path | None = None
+    prefix: str = "PEND_"
+    command: list[str] = []
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"age": ["file", "identity"], "generated": ["file"], "command": ["command"], "environment": []}
+        missing = [key for key in needed[self.source] if not getattr(self, key)]
+        if missing:
+            raise ValueError(f"the source {self.source!r} also needs {' and '.join(missing)}")
+        return self
+
+
+class Site(Model):
+    """The whole environment. `networks`: where its hosts and clients are, and nobody else is let in from."""
+
+    name: Name
+    networks: Annotated[list[IPv4Network], Field(min_length=1)]
+    pki: Path
+    secrets: SecretsSource
+
+
+class Repository(Model):
+    """The bucket that WAL and backups go to. `ca`: `site` where its certificate comes from our own CA, `system` for the
+    host's trust store, or the path of a file on the hosts."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https://[^/]+$")]
+    bucket: Annotated[str, Field(min_length=3, max_length=63)]
+    prefix: str = "pend"
+    region: str = "us-east-1"
+    path_style: bool = True
+    ca: str = "system"
+
+
+class Drill(Model):
+    """A host that proves restores of `cluster`, and what is promised: RTO and RPO in seconds."""
+
+    cluster: Name
+    rto_seconds: Annotated[int, Field(gt=0)] = 3600
+    rpo_seconds: Annotated[int, Field(gt=0)] = 120
+
+
+class SeaweedFS(Model):
+    """Object storage of the lab: a single server, so never of production."""
+
+    port: Port = 8333
