@@ -8,16 +8,25 @@ knows from the inventory which hosts it is for, and its module in ops/deploys/ i
 
 from ops.deploys.base import base
 from ops.deploys.etcd import etcd
+from ops.deploys.haproxy import haproxy
+from ops.deploys.pgbouncer import pgbouncer
 from ops.deploys.platform import platform, postgres_packages
 from ops.deploys.postgres import postgres
+from ops.deploys.preflight import preflight
+from ops.deploys.redis import redis
 from ops.deploys.seaweedfs import seaweedfs
 from ops.deploys.site import this_host
+from ops.deploys.timescaledb import timescaledb
 
-this = this_host()
+this = preflight(this_host())  # whatever is wrong anywhere stops it here, before the first change
 
 base(this)  # time, limits, kernel and the CA: everything else leans on them
 seaweedfs(this)  # WAL must have somewhere to go before there is a database (lab only)
 etcd(this)  # the leader lock must exist before anybody can hold it
 postgres_packages(this)  # the user `postgres` owns what the next line writes
+timescaledb(this)  # on all members, before one of them makes or updates the extension
 platform(this)  # PostgreSQL's archive_command is ours: before its first segment
 postgres(this)  # Patroni, the clusters, and what is declared in them
+pgbouncer(this)  # it looks passwords up in the database
+haproxy(this)  # the way in, last: what it leads to is there
+redis(this)  # the cache: nothing above leans on it

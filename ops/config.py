@@ -43,6 +43,16 @@ class Patroni(Model):
     key_file: Path
 
 
+class Etcd(Model):
+    """etcd's members as the inventory has them, and the files that identify us to them."""
+
+    members: Annotated[list[str], Field(min_length=1)]
+    port: int = 2379
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
 class S3Repository(Model):
     """A bucket. The credentials file is of the form that AWS tools share; only its owner may read it."""
 
@@ -101,6 +111,7 @@ class Config(Model):
     repository: Repository
     postgres: Postgres = Postgres()
     patroni: Patroni | None = None
+    etcd: Etcd | None = None
     wal: Wal = Wal()
     backup: Backup = Backup()
     drill: Drill = Drill()

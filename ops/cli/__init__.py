@@ -15,13 +15,18 @@ import click
 from ops.cli.output import print_error
 from ops.errors import Exit, OpsError
 
-# noun -> what it is for. The module of the same name in ops.cli holds a click group of that name.
+# noun -> what it is for. The module of the same name in ops.cli holds a click group or command of that name.
 GROUPS = {
     "backup": "Take, list and restore base backups.",
     "cluster": "Bring a PostgreSQL cluster to what the inventory declares, and show it.",
+    "connect": "What to tell an application: connection strings through the routers.",
     "drill": "Prove that a restore works, against real data.",
+    "drift": "Where the running fleet differs from what the inventory declares.",
+    "etcd": "Who keeps the leader lock, and who no longer does.",
     "heartbeat": "The row a second that restore drills are measured by.",
     "lab": "The local fleet: real hosts on this machine.",
+    "plan": "What a deploy would do, and what that does to what runs.",
+    "preflight": "Whether a fleet is fit for a deploy; changes nothing.",
     "repository": "The object storage that WAL and backups go to.",
     "wal": "Archive and fetch WAL; what PostgreSQL calls.",
 }

@@ -18,6 +18,7 @@ from ops.backup.create import create as create_backup
 from ops.backup.reach import newest_before, reach
 from ops.backup.recovery import write_recovery
 from ops.backup.restore import default_tablespaces, restore_files
+from ops.cli.clone import clone
 from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
 from ops.cli.output import Steps, emit_json, pairs, seconds, size, table, timestamp
 from ops.config import Config
@@ -55,6 +56,9 @@ class Shown:
 @click.group()
 def backup() -> None:
     """Take, list and restore base backups."""
+
+
+backup.add_command(clone)
 
 
 @backup.command("create")

@@ -11,7 +11,7 @@ import click
 
 from ops.cli.output import Steps, pairs, seconds, size, timestamp
 from ops.errors import OpsError
-from ops.lab.demo import Story, play
+from ops.lab.demo import Again, Story, play
 from ops.lab.drive import CHECKOUT
 
 NEXT = (
@@ -19,7 +19,10 @@ NEXT = (
     ("ops lab ssh pg1 ops cluster show", "who leads, who follows"),
     ("ops lab ssh drill1 ops drill restore --target latest", "another drill, to the newest moment"),
     ("ops lab ssh drill1 ops drill list", "what drills have proven so far"),
-    ("pyinfra inventories/lab/hosts.py deploy.py", "deploy; change group_data/ first to see a change"),
+    ("ops plan", "what a deploy would do; change group_data/ first to see a change"),
+    ("ops drift", "whether anything differs from what is declared"),
+    ("ops connect pend_production", "how applications connect"),
+    ("pyinfra inventories/lab/hosts.py deploy.py", "deploy it again"),
     ("ops lab down", "take all of it away"),
 )
 
@@ -29,9 +32,9 @@ NEXT = (
     "--logs", type=click.Path(path_type=Path), default=CHECKOUT / "build" / "demo", help="Where the long outputs go."
 )
 def demo(logs: Path) -> None:
-    """Boot the lab, deploy it twice, back it up under load, and prove a restore to a random moment."""
+    """Boot the lab, deploy it twice, prove a restore to a random moment, and change who leads under a client's eyes."""
     start, steps = time.monotonic(), Steps()
-    steps.say("pend-ops demo: a fleet from nothing, and one proven restore\n")
+    steps.say("pend-ops demo: a fleet from nothing, one proven restore, and a change of everybody who leads\n")
     logs.mkdir(parents=True, exist_ok=True)
     try:
         story = play(logs, steps)
@@ -47,10 +50,15 @@ def demo(logs: Path) -> None:
 
 def _judge(story: Story) -> None:
     """What the demo promises; anything else is a failure, whatever the summary would have looked like."""
-    if story.second.changes:
-        raise OpsError("the second deploy changed something", detail=str(story.second.changes))
-    if story.restarted:
-        raise OpsError("the second deploy restarted something", detail=", ".join(story.restarted))
+    for which, again in (("second", story.second), ("third", story.third)):
+        if again.deployed.changes:
+            raise OpsError(f"the {which} deploy changed something", detail=str(again.deployed.changes))
+        if again.restarted:
+            raise OpsError(f"the {which} deploy restarted something", detail=", ".join(again.restarted))
+    if story.switched.lost:
+        raise OpsError(f"the switchover lost {story.switched.lost} confirmed rows")
+    if story.differences:
+        raise OpsError(f"the fleet differs from what is declared in {story.differences} points", hint="See: ops drift")
     if not story.gaps["complete"]:
         raise OpsError("the archive has gaps", detail=str(story.gaps["holes"] or story.gaps["missing_histories"]))
     if story.evidence["verdict"] != "proven":
@@ -64,11 +72,11 @@ def _summary(story: Story) -> str:
     checks = evidence["checks"]
     taken_in, rate = backup["duration_seconds"], backup["size"] / backup["duration_seconds"]
     stored = size(backup["new_bytes"])
-    services = f"none of {story.services} services restarted"
+    switched, gap = story.switched, seconds(story.switched.gap)
     rows: list[tuple[str, object]] = [
         ("fleet", f"{story.hosts} hosts; PostgreSQL {story.postgres}: {_members(story.members)}"),
         ("first deploy", f"{story.first.operations} operations in {seconds(story.first.seconds)}"),
-        ("second deploy", f"no change on any host in {seconds(story.second.seconds)}; {services}"),
+        ("second deploy", _nothing(story.second)),
         ("load", f"{story.transactions:,} transactions committed while all this ran"),
         ("backup", f"{size(backup['size'])} in {seconds(taken_in)}, {size(rate)}/s, {stored} stored"),
         ("WAL", f"{timeline['segments']} segments archived, {timeline['oldest']} to {timeline['newest']}; gaps: none"),
@@ -78,9 +86,20 @@ def _summary(story: Story) -> str:
         ("checks", f"{sum(check['proven'] for check in checks)} of {len(checks)} ok, each named in the evidence"),
         ("RTO", _against(evidence["rto"])),
         ("RPO", _against(evidence["rpo"])),
+        ("switchover", f"{switched.old} to {switched.new}; through the router nothing could be written for {gap}"),
+        ("  its rows", f"{switched.rows} confirmed, {switched.lost} of them lost"),
+        ("cache", f"{story.masters[0]} to {story.masters[1]}, by Sentinel"),
+        ("third deploy", _nothing(story.third)),
+        ("drift", "none: every host is as declared"),
+        *[("left out", f"{group}: not required, and its package source is out of reach") for group in story.left_out],
         ("evidence", f"ops lab ssh drill1 ops drill show {evidence['id']}"),
     ]  # fmt: skip
     return pairs(rows, indent=2)
+
+
+def _nothing(again: Again) -> str:
+    took = seconds(again.deployed.seconds)
+    return f"no change on any host in {took}; none of {again.services} services restarted"
 
 
 def _members(members: list[dict[str, Any]]) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pyinfra import host
-from pyinfra.api.exceptions import DeployError
-from pyinfra.facts.files import FileContents
 from pyinfra.facts.hardware import Memory
 
 from ops.deploys.operations import config_file, directory, packages, service
@@ -28,20 +26,9 @@ def base(this: Host) -> None:
     if not is_container:  # a container has its machine's kernel and clock, set by whoever runs the machine
         service("systemd-sysctl.service", SYSCTL)
         service("chrony.service")
-    _refuse_another_ca(this)
     directory("/etc/ops")
     directory("/etc/ops/pki")
     config_file("base/ca.crt.j2", CA_FILE, ca=this.ca)
-
-
-def _refuse_another_ca(this: Host) -> None:
-    """A controller that has lost the site's CA makes a new one; installed, it would cut every host off."""
-    installed = host.get_fact(FileContents, path=CA_FILE)
-    if installed and "\n".join(installed).strip() != this.ca.strip():
-        raise DeployError(
-            f"{this.name} trusts another CA than the one in {this.inventory.site.pki}: this controller does not hold "
-            "the site's CA. Restore ca.key and ca.crt there from your copy, and remove the new ones."
-        )
 
 
 def _huge_pages(this: Host) -> int:

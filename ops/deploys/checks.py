@@ -78,10 +78,92 @@ def drills_name_a_cluster(inventory: Inventory) -> None:
     )
 
 
+def zones_hold_hosts_that_there_are(inventory: Inventory) -> None:
+    """Each in one zone: a zone is what fails together."""
+    where, seen = f"{inventory.path}/group_data/all.py: site.zones", dict[str, str]()
+    for zone, hosts in inventory.site.zones.items():
+        for host in hosts:
+            if host not in inventory.hosts:
+                guess = nearest(host, list(inventory.hosts))
+                hint = f"did you mean {guess!r}?" if guess else None
+                raise UsageError(f"{where}.{zone}: hosts.py has no host {host!r}", hint=hint)
+            if host in seen:
+                raise UsageError(f"{where}: host {host!r} is in {seen[host]!r} and in {zone!r}", hint="Keep one.")
+            seen[host] = zone
+
+
+def timescaledb_is_made_for_its_postgresql(inventory: Inventory) -> None:
+    """A package that apt could never install, or that the server could never load."""
+    for cluster in inventory.clusters:
+        timescaledb = inventory.timescaledb(cluster)
+        reason = timescaledb and timescaledb.unfit_for(inventory.postgres(cluster).version)
+        if reason:
+            raise UsageError(
+                f"{inventory.path}/group_data/{cluster}.py: timescaledb: {reason}",
+                hint="Pin an older series, or give the cluster a newer postgres.version and the package made for it.",
+            )
+
+
+def redis_groups_have_the_hosts_of_their_mode(inventory: Inventory) -> None:
+    """A vote needs an odd number, a cluster three masters with their replicas, and a lone server is alone."""
+    for group in inventory.redis_groups:
+        redis, count = inventory.redis(group), len(inventory.groups[group])
+        masters, rest = divmod(count, 1 + redis.replicas)
+        wrong, hint = {
+            "standalone": (count != 1, "Mode standalone is one host; with three, choose sentinel."),
+            "sentinel": (count < 3 or count % 2 == 0, "Sentinels vote: use 3 or 5 hosts."),
+            "cluster": (
+                masters < 3 or rest > 0,
+                f"With replicas: {redis.replicas} it is three or more times {1 + redis.replicas} hosts.",
+            ),
+        }[redis.mode]
+        if wrong:
+            raise UsageError(
+                f"{inventory.path}/hosts.py: {group} has {count} hosts, which is no {redis.mode!r} group", hint=hint
+            )
+
+
+def redis_shares_no_host_with_postgresql(inventory: Inventory) -> None:
+    """Redis forks to save and needs memory to be promised freely; PostgreSQL is safe only where it is not."""
+    for host in inventory.hosts:
+        cluster, group = inventory.cluster_of(host), inventory.redis_of(host)
+        if cluster and group:
+            raise UsageError(
+                f"{inventory.path}/hosts.py: host {host!r} is in {cluster!r} and in {group!r}",
+                hint="vm.overcommit_memory must be 2 for the one and 1 for the other: give Redis hosts of its own.",
+            )
+
+
+def routers_have_somewhere_to_lead(inventory: Inventory) -> None:
+    """To each cluster by ports of its own."""
+    if not inventory.groups.get("router"):
+        return
+    if not inventory.clusters:
+        raise UsageError(
+            f"{inventory.path}/hosts.py: the group 'router' has nothing to lead to: there is no PostgreSQL cluster",
+            hint='Add one, pg_main = ["pg1", "pg2", "pg3"], or take the routers out.',
+        )
+    uses: dict[int, str] = {}
+    for cluster in inventory.clusters:
+        routing = inventory.routing(cluster)
+        for key, port in (("write_port", routing.write_port), ("read_port", routing.read_port)):
+            if port in uses:
+                raise UsageError(
+                    f"{inventory.path}/group_data/{cluster}.py: routing.{key} is {port}, and so is {uses[port]}",
+                    hint="Every router leads to every cluster: give each use a port of its own.",
+                )
+            uses[port] = f"{key} of {cluster}"
+
+
 CHECKS = (
     one_home_for_a_key,
     needed_keys_are_there,
     etcd_can_vote,
     hosts_serve_one_cluster,
     drills_name_a_cluster,
+    zones_hold_hosts_that_there_are,
+    timescaledb_is_made_for_its_postgresql,
+    redis_groups_have_the_hosts_of_their_mode,
+    redis_shares_no_host_with_postgresql,
+    routers_have_somewhere_to_lead,
 )

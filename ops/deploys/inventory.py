@@ -7,7 +7,7 @@ file, key and the nearest valid name.
 from __future__ import annotations
 
 import runpy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,7 +69,9 @@ class Inventory:
         return self._get("all", "repository", Repository)
 
     def postgres(self, cluster: str) -> Postgres:
-        return self._get(cluster, "postgres", Postgres)
+        """A cluster as declared, with what TimescaleDB asks of it where it has that."""
+        declared, timescaledb = self._get(cluster, "postgres", Postgres), self.timescaledb(cluster)
+        return timescaledb.on(declared) if timescaledb else declared
 
     def patroni(self, cluster: str) -> Patroni:
         return self._get(cluster, "patroni", Patroni)
@@ -104,6 +106,11 @@ class Inventory:
     def redis_of(self, host: str) -> str | None:
         """The Redis group that a host belongs to."""
         return next((group for group in self.redis_groups if host in self.groups[group]), None)
+
+    def without(self, left_out: dict[str, str]) -> Inventory:
+        """The same with hosts taken out of a group each (host -> group); a group that nobody is left in is gone."""
+        kept = {name: tuple(h for h in hosts if left_out.get(h) != name) for name, hosts in self.groups.items()}
+        return replace(self, groups={name: hosts for name, hosts in kept.items() if hosts})
 
     def is_in(self, host: str, group: str) -> bool:
         return host in self.groups.get(group, ())

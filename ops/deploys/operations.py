@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shlex
@@ -19,7 +20,10 @@ from pyinfra.facts.deb import DebPackages
 from pyinfra.facts.files import File, FileContents, Sha256File
 from pyinfra.operations import files
 
+from ops.deploys.marks import mark, marks, our_file, preparing, unanswered, would_write
 from ops.deploys.wheels import PROJECT, Wheelhouse
+from ops.model.impact import Impact
+from ops.model.packages import satisfies
 
 Commands = Generator[str | StringCommand | FileUploadCommand, None, None]
 
@@ -44,14 +48,22 @@ def render(template: str, **data: Any) -> str:
 
 def config_file(template: str, dest: str, *, user: str = "root", mode: str = "644", **data: Any) -> OperationMeta:
     """`templates/<template>` as the file `dest`. Never for secrets: `--diff` prints contents."""
-    return files.put(
-        name=f"Write {dest}",
-        src=StringIO(render(template, **data)),
-        dest=dest,
-        user=user,
-        group=user,
-        mode=mode,
-    )
+    return text_file(render(template, **data), dest, user=user, mode=mode)
+
+
+def text_file(
+    text: str, dest: str, *, user: str = "root", mode: str = "644", carries: str | None = None
+) -> OperationMeta:
+    """`text` as the file `dest`, as `config_file` does. `carries` names the cluster whose declaration it only hands on:
+    what that brings about is shown by `ops plan`, and not the file."""
+    name = f"Write {dest}"
+    if carries:
+        marks().carriers[name] = carries
+    our_file(dest, user, mode)
+    meta = files.put(name=name, src=StringIO(text), dest=dest, user=user, group=user, mode=mode)
+    if state.should_check_for_changes() and meta.will_change:
+        would_write(dest)
+    return meta
 
 
 @operation()
@@ -60,6 +72,7 @@ def secret_file(dest: str, content: Callable[[], str], *, user: str = "root") ->
 
     `content` is a function, because pyinfra prints the arguments of an operation that has no name of its own.
     """
+    our_file(dest, user, mode="400")
     text = content()
     present = host.get_fact(File, path=dest)
     digest = host.get_fact(Sha256File, path=dest) if present else None
@@ -67,6 +80,7 @@ def secret_file(dest: str, content: Callable[[], str], *, user: str = "root") ->
     if present and same_bytes and (present["user"], present["group"], present["mode"]) == (user, user, 400):
         host.noop(f"{dest} is up to date")
         return
+    would_write(dest)
     # The empty file gets its owner and mode first, so that the secret is at no moment readable by anybody else.
     new = shlex.quote(f"{dest}.new")
     yield f"rm -f {new} && install -m 0400 -o {user} -g {user} /dev/null {new}"
@@ -75,22 +89,39 @@ def secret_file(dest: str, content: Callable[[], str], *, user: str = "root") ->
 
 
 @operation()
-def packages(names: list[str]) -> Commands:
-    """Debian packages, without starting their services: those start when they are configured, not before."""
+def packages(names: list[str], version: str = "", impacts: tuple[Impact, ...] = ()) -> Commands:
+    """Debian packages, without starting or restarting their services: that is done when they are configured.
+
+    `version` pins all of them: 15.20 (any build of it), or as exact as 15.20-0+deb12u1. Without it what is there stays.
+    `impacts` is what another version of what is there will lead to.
+    """
     installed = host.get_fact(DebPackages)
-    missing = [name for name in names if name not in installed]
+    missing = [name for name in names if not any(satisfies(one, version) for one in installed.get(name, ()))]
     if not missing:
         host.noop(f"{', '.join(names)}: installed")
         return
+    if any(name in installed for name in missing):
+        mark(*impacts, what=f"Install {', '.join(missing)} {version}")
+    if version:
+        wanted = version if "-" in version else f"{version}-*"
+        yield apt_install([f"{name}={wanted}" for name in missing], "apt-get update -qq")
+    else:
+        recent = "find /var/lib/apt/lists -name '*Packages*' -mtime -1 | grep -q ."
+        yield apt_install(missing, f"{recent} || apt-get update -qq")
+
+
+def apt_install(names: list[str], update: str) -> str:
+    """The shell line that installs packages without starting their services; `update` sees to apt's index."""
     # Debian's hook against services that start while being installed (man 8 invoke-rc.d). A site's own one is left
     # alone; one of ours that a host died with is replaced, and so is a dpkg run that it died in finished.
-    yield (
+    return (
         "set -e; policy=/usr/sbin/policy-rc.d; "
         "if [ ! -e $policy ] || grep -q pend-ops $policy; then trap 'rm -f /usr/sbin/policy-rc.d' EXIT; "
         "printf '#!/bin/sh\\n# pend-ops\\nexit 101\\n' > $policy; chmod 755 $policy; fi; "
-        "export DEBIAN_FRONTEND=noninteractive; dpkg --configure -a; "
-        "find /var/lib/apt/lists -name '*Packages*' -mtime -1 | grep -q . || apt-get update -qq; "
-        f"apt-get install -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold {shlex.join(missing)}"
+        # needrestart, where a site has it, only lists: a library must not restart a database.
+        "export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l; dpkg --configure -a; "
+        f"{update}; apt-get install -qq -y --no-install-recommends --allow-downgrades "
+        f"-o Dpkg::Options::=--force-confold {shlex.join(names)}"
     )
 
 
@@ -104,6 +135,7 @@ def python_environment(path: str, house: Wheelhouse) -> Commands:
     if host.get_fact(FileContents, path=f"{path}/.installed") == [house.digest]:
         host.noop(f"{path} is up to date")
         return
+    would_write(f"{path}/.installed")
     incoming, made = f"{path}.wheels", f"{path}-{house.digest[:12]}"
     yield f"rm -rf {incoming} && mkdir -p {incoming}"
     yield FileUploadCommand(str(house.archive), f"{incoming}/wheels.tar")
@@ -133,12 +165,25 @@ class JsonOf(FactBase[Any]):
 
 
 @operation()
-def converge(command: str) -> Commands:
-    """Runs a command of ours that knows by itself whether there is anything to do (`--check --json` says what)."""
-    answer = host.get_fact(JsonOf, command=f"{command} --check --json")
-    if isinstance(answer, dict) and answer.get("pending") == []:
+def converge(command: str, declared: str = "", settles: str | None = None) -> Commands:
+    """Runs a command of ours that knows by itself whether there is anything to do (`--check --json` says what).
+
+    `declared` is what it is to bring about, in the cluster `settles`: given to the check because the file on the host
+    is still the one before while a deploy is prepared.
+    """
+    check = f"{command} --check --json"
+    if declared:
+        given = base64.b64encode(declared.encode()).decode()
+        check = f"echo {given} | base64 -d | {check} --declared -"
+    answer = host.get_fact(JsonOf, command=check)
+    pending = answer.get("pending") if isinstance(answer, dict) else None
+    if pending == []:
         host.noop(f"{command}: nothing to do")
         return
+    if isinstance(answer, dict) and "error" in answer:
+        unanswered(f"{command}: {answer['error']}")
+    for change in pending or []:
+        mark(*map(Impact, change["impacts"]), what=change["what"], settles=settles)
     yield command
 
 
@@ -175,16 +220,29 @@ def started(unit: str) -> Commands:
     if {"enabled", "active"} <= host.get_fact(UnitState, unit=unit):
         host.noop(f"{unit} is running")
         return
+    if preparing():
+        marks().started.add(unit)
+    yield start_command(unit)
+
+
+def start_command(unit: str) -> str:
+    """Starts a unit, now and at every boot, and remembers when."""
     start = f"systemctl daemon-reload && systemctl enable -q --now {unit}"
-    yield f"{start} && mkdir -p /run/pend-ops && touch {_stamp(unit)}"
+    return f"{start} && mkdir -p /run/pend-ops && touch {_stamp(unit)}"
 
 
 @operation()
 def current(unit: str, files: tuple[str, ...], *, verb: str = "restart") -> Commands:
     """The unit runs with its `files` as they are: it is restarted (or reloaded) where one of them is newer."""
-    if "fresh" in host.get_fact(UnitState, unit=unit, files=files):
+    is_fresh = "fresh" in host.get_fact(UnitState, unit=unit, files=files)
+    if preparing():  # what this run is to write or to start has not happened yet
+        if not is_fresh:
+            marks().outdated.setdefault(unit, set()).update(files)
+        is_fresh = unit in marks().started or (is_fresh and not marks().written & set(files))
+    if is_fresh:
         host.noop(f"{unit} runs with its files as they are")
         return
+    mark(Impact.RELOAD if verb == "reload" else Impact.RESTART, what=f"{verb.capitalize()} {unit}")
     if unit in _under_way:
         # pyinfra looks at failures only when all hosts have had their turn.
         raise OperationError(f"{unit} did not come back on the host before this one; left as it is here")
@@ -196,6 +254,7 @@ def current(unit: str, files: tuple[str, ...], *, verb: str = "restart") -> Comm
 
 def service(unit: str, *files: str, verb: str = "restart") -> None:
     """A unit that runs with its `files` as they are. Started on all hosts at once, restarted on one after the other."""
+    marks().units[unit] = files
     started(name=f"Start {unit}", unit=unit)
     if files:
         current(

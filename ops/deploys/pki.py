@@ -73,6 +73,11 @@ class Authority:
         """The authority's own certificate, PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
+    @property
+    def expires(self) -> datetime:
+        """When the authority's own certificate does."""
+        return self._certificate.not_valid_after_utc
+
     def _load_or_create(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         certificate_file, key_file = self._folder / "ca.crt", self._folder / "ca.key"
         if key_file.exists() and certificate_file.exists():

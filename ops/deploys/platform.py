@@ -5,10 +5,12 @@ from __future__ import annotations
 from pyinfra.operations import files
 
 from ops.deploys.base import CA_FILE
+from ops.deploys.etcd_members import CLIENT_PORT
 from ops.deploys.operations import config_file, directory, packages, python_environment, secret_file
 from ops.deploys.settings import Postgres
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import PROJECT, wheelhouse
+from ops.model.impact import Impact
 
 OPS = "/opt/ops/bin/ops"
 CREDENTIALS = "/etc/ops/s3-credentials"
@@ -25,20 +27,23 @@ def data_dir(postgres: Postgres, cluster: str) -> str:
 @section("PostgreSQL packages")
 def postgres_packages(this: Host) -> None:
     """The server's programs: on database hosts to run it, on drill hosts to run what was restored."""
-    cluster = _serves(this)
+    cluster = serves(this)
     if cluster is None:
         return
-    version = this.inventory.postgres(cluster).version
+    settings = this.inventory.postgres(cluster)
     # Patroni makes the clusters; one made by the package would only hold the port.
     directory("/etc/postgresql-common")
     config_file("postgresql/createcluster.conf.j2", "/etc/postgresql-common/createcluster.conf")
-    packages(name="Install PostgreSQL", names=[f"postgresql-{version}", f"postgresql-client-{version}"])
+    # What runs goes on with the programs that it was started from: `ops cluster restart` is what changes to the new.
+    names = [f"postgresql-{settings.version}", f"postgresql-client-{settings.version}"]
+    impacts = (Impact.RESTART, Impact.SWITCHOVER) if this.cluster else ()
+    packages(name="Install PostgreSQL", names=names, version=settings.package_version, impacts=impacts)
 
 
 @section("ops")
 def platform(this: Host) -> None:
     """`ops` from wheels, /etc/ops/ops.toml, the credentials of the repository, and the SQL that `ops` runs."""
-    cluster = _serves(this)
+    cluster = serves(this)
     if cluster is None:
         return
     postgres, repository = this.inventory.postgres(cluster), this.inventory.repository
@@ -60,6 +65,8 @@ def platform(this: Host) -> None:
         bin_dir=bin_dir(postgres),
         data_dir=data_dir(postgres, cluster) if this.cluster else None,
         patroni_url=f"https://{this.address}:{this.inventory.patroni(cluster).port}" if this.cluster else None,
+        etcd=list(this.inventory.groups.get("etcd", ())),
+        etcd_port=CLIENT_PORT,
         drill=this.inventory.drill() if this.is_in("drill") else None,
     )
     secret_file(name=f"Write {CREDENTIALS}", dest=CREDENTIALS, content=lambda: _credentials(this), user="postgres")
@@ -68,9 +75,12 @@ def platform(this: Host) -> None:
         directory("/var/lib/ops/drill", user="postgres", mode="700")
 
 
-def _serves(this: Host) -> str | None:
+def serves(this: Host) -> str | None:
     """The cluster whose data this host handles: its own, or the one that it drills."""
-    return this.cluster or (this.inventory.drill().cluster if this.is_in("drill") else None)
+    if this.cluster or not this.is_in("drill"):
+        return this.cluster
+    drilled = this.inventory.drill().cluster
+    return drilled if drilled in this.inventory.clusters else None  # it may be left out of this deploy
 
 
 def _credentials(this: Host) -> str:

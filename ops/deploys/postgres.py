@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
-from pyinfra import host
+from pyinfra import host, state
 from pyinfra.facts.hardware import Cpus, Memory
 from pyinfra.operations import files
 
+from ops.deploys import pgbouncer
 from ops.deploys.base import CA_FILE
-from ops.deploys.etcd import CLIENT_PORT
+from ops.deploys.etcd_members import CLIENT_PORT
+from ops.deploys.marks import marks
+from ops.deploys.member_settings import say_what_follows
 from ops.deploys.operations import (
     config_file,
     converge,
     directory,
     python_environment,
+    render,
     secret_file,
     service,
+    text_file,
     unit_file,
 )
 from ops.deploys.pki import Leaf, host_leaf
 from ops.deploys.platform import OPS, bin_dir, data_dir
-from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres
+from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres, Settings
+from ops.deploys.settings.timescaledb import EXTENSION
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import wheelhouse
-from ops.model.sizing import MIB, sizes
+from ops.model.settings import written
+from ops.model.sizing import MIB, analytics_member, sizes
 
-PATRONI_YML = "/etc/patroni/patroni.yml"
+PATRONI = "/etc/patroni"  # Patroni reads every *.yml in it
+PATRONI_YML = f"{PATRONI}/patroni.yml"
 CLUSTER_JSON = "/etc/ops/cluster.json"
 # Users that log in with a certificate of this common name, and with nothing else.
 CERTIFICATE_USERS = ("replicator", "rewind")
@@ -47,7 +54,8 @@ def postgres(this: Host) -> None:
     )
     files.link(name="Let root's patronictl find it", path="/root/.config/patroni/patronictl.yaml", target=PATRONI_YML)
     certificates = _certificates(this)
-    directory("/etc/patroni")
+    directory(PATRONI)
+    local = _local_parameters(settings)
     config_file(
         "patroni/patroni.yml.j2",
         PATRONI_YML,
@@ -61,13 +69,17 @@ def postgres(this: Host) -> None:
         patroni=patroni,
         bin_dir=bin_dir(settings),
         data_dir=data_dir(settings, this.cluster),
-        dynamic=dynamic_configuration(settings, patroni),
-        local=_local_parameters(settings),
+        local=local,
         ops=OPS,
     )
-    unit_file("patroni/patroni.service.j2", "patroni", patroni_yml=PATRONI_YML)
+    if PATRONI_YML in marks().written:
+        say_what_follows(PATRONI_YML, local, members=len(this.inventory.groups[this.cluster]))
+    # Apart, because it is read once: a changed setting of the cluster must not reload Patroni on every host.
+    bootstrap = render("patroni/bootstrap.yml.j2", dynamic=dynamic_configuration(settings, patroni))
+    text_file(bootstrap, f"{PATRONI}/bootstrap.yml", carries=this.cluster)
+    unit_file("patroni/patroni.service.j2", "patroni", configuration=PATRONI)
     directory(f"/var/lib/postgresql/{settings.version}", user="postgres")
-    # A reload is enough for what may change while it runs; what needs a restart of PostgreSQL waits, marked as pending.
+    # A reload is enough for what may change while it runs; who needs a restart of PostgreSQL is restarted below.
     service("patroni.service", PATRONI_YML, *certificates, verb="reload")
     _declare(this, settings, patroni)
     unit_file("ops/ops-heartbeat.service.j2", "ops-heartbeat", ops=OPS)
@@ -99,6 +111,8 @@ def _local_parameters(settings: Postgres) -> dict[str, str]:
     memory = settings.sizing.memory_mib or host.get_fact(Memory) or 1024
     cores = settings.sizing.cores or host.get_fact(Cpus) or 1
     chosen = sizes(memory * MIB, cores).settings()
+    if EXTENSION in settings.preload:
+        chosen |= analytics_member(memory * MIB, cores, int(settings.settings.get("max_connections", 100)))
     return {name: value for name, value in chosen.items() if name not in settings.settings}
 
 
@@ -116,27 +130,29 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
         "checkpoint_timeout": "15min",
         "max_wal_size": "4GB",
         "wal_level": "replica",
-        "wal_log_hints": True,
-        "track_commit_timestamp": True,
-        "archive_mode": True,
+        "wal_log_hints": "on",
+        "track_commit_timestamp": "on",
+        "archive_mode": "on",
         "archive_timeout": "60s",
         "archive_command": f"{OPS} wal push %p",
         "max_wal_senders": 10,
         # A new leader does not archive what the old one had not: it stays on every member, to be pushed from there.
         "wal_keep_size": "1GB",
         "max_replication_slots": 10,
+        # After a switchover commits wait for a replica, and that for this before it tries the new primary again.
+        "wal_retrieve_retry_interval": "1s",
         "shared_preload_libraries": ",".join(settings.preload),
         "password_encryption": "scram-sha-256",
         "idle_in_transaction_session_timeout": "15min",
-        "log_checkpoints": True,
-        "log_lock_waits": True,
+        "log_checkpoints": "on",
+        "log_lock_waits": "on",
         "log_autovacuum_min_duration": "10s",
         "log_line_prefix": "%m [%p] %q%u@%d %a ",
         "log_statement": "ddl",
         "log_timezone": "UTC",
         "timezone": "UTC",
     }
-    parameters |= settings.settings
+    parameters |= {name: _as_written(value) for name, value in settings.settings.items()}
     return {
         **patroni.timing(),
         "maximum_lag_on_failover": 16 * MIB,
@@ -154,8 +170,19 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
     }
 
 
+def _as_written(value: str | float) -> str | float:
+    """A switch as PostgreSQL writes it: Patroni takes `true` for a change of `on`, one that needs a restart."""
+    return written(value) if isinstance(value, bool) else value
+
+
+def _as_text(settings: Settings) -> dict[str, str]:
+    return {name: written(value) for name, value in settings.items()}
+
+
 def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
     """Roles, databases, extensions and the dynamic configuration: written as a file, applied by whoever leads."""
+    assert this.cluster
+    pgbouncer.extension(this)
     directory("/etc/ops/secrets")
     logins = [name for name, role in settings.roles.items() if role.login]
     for name in logins:
@@ -164,22 +191,38 @@ def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
     document = {
         "patroni": dynamic_configuration(settings, patroni),
         "roles": {
-            name: role.model_dump() | ({"password_file": f"/etc/ops/secrets/role_{name}"} if role.login else {})
+            name: role.model_dump()
+            | {"settings": _as_text(role.settings)}
+            | ({"password_file": f"/etc/ops/secrets/role_{name}"} if role.login else {})
             for name, role in settings.roles.items()
-        },
+        }
+        | {pgbouncer.USER: pgbouncer.ROLE},
         "databases": {
-            name: {"owner": database.owner, "extensions": [*PLATFORM_EXTENSIONS, *database.extensions]}
+            name: {
+                "owner": database.owner,
+                "extensions": [*PLATFORM_EXTENSIONS, pgbouncer.EXTENSION, *database.extensions],
+                "connection_limit": database.connection_limit,
+                "settings": _as_text(database.settings),
+            }
             for name, database in settings.databases.items()
         },
         "platform_extensions": list(PLATFORM_EXTENSIONS),
         "migrations": "/opt/ops/sql/ops",
     }
-    files.put(
-        name=f"Write {CLUSTER_JSON}",
-        src=StringIO(json.dumps(document, indent=2) + "\n"),
-        dest=CLUSTER_JSON,
-        user="root",
-        group="root",
-        mode="644",
+    declared = json.dumps(document, indent=2) + "\n"
+    text_file(declared, CLUSTER_JSON, carries=this.cluster)
+    converge(
+        name="Bring the cluster to what is declared",
+        command=f"{OPS} cluster apply",
+        declared=declared,
+        settles=this.cluster,
     )
-    converge(name="Bring the cluster to what is declared", command=f"{OPS} cluster apply")
+    if _speaks_for_its_cluster(this):
+        converge(name=f"Restart who is due in {this.cluster}", command=f"{OPS} cluster restart")
+
+
+def _speaks_for_its_cluster(this: Host) -> bool:
+    """One member of each cluster drives its rolling restart. Who leads does not matter for that, and changes by it."""
+    assert this.cluster
+    reached = {one.name for one in state.inventory if state.is_host_in_limit(one)}
+    return this.name == next(name for name in this.inventory.groups[this.cluster] if name in reached)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, cached_property, wraps
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import cast
@@ -17,10 +17,14 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.facts.hardware import Ipv4Addrs
 
+from ops.deploys.connection import without_delay
 from ops.deploys.inventory import Inventory, load
 from ops.deploys.pki import Authority, Leaf, Material
 from ops.deploys.secrets import Secrets
 from ops.deploys.settings import Postgres
+
+# Where `ops plan` and `ops drift` say which inventory it is: they prepare deploy.py without pyinfra's command line.
+INVENTORY = "pend_ops_inventory"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Host:
     def is_in(self, group: str) -> bool:
         return self.inventory.is_in(self.name, group)
 
-    @property
+    @cached_property
     def address(self) -> IPv4Address:
         """Its address in the site's networks; DeployError where it has none."""
         networks = self.inventory.site.networks
@@ -62,15 +66,16 @@ class Host:
     @property
     def ca(self) -> str:
         """The certificate of the site's CA, PEM."""
-        return _authority(self.inventory.site.pki, self.inventory.site.name).ca
+        return authority(self.inventory.site.pki, self.inventory.site.name).ca
 
     def issue(self, leaf: Leaf) -> Material:
         """A certificate of the site's CA."""
-        return _authority(self.inventory.site.pki, self.inventory.site.name).issue(leaf)
+        return authority(self.inventory.site.pki, self.inventory.site.name).issue(leaf)
 
 
 @cache
-def _authority(folder: Path, site: str) -> Authority:
+def authority(folder: Path, site: str) -> Authority:
+    """The CA of a site, read once."""
     return Authority(folder, site)
 
 
@@ -111,6 +116,9 @@ def everybody_is_here() -> Generator[str, None, None]:
 
 def this_host() -> Host:
     """The host that pyinfra is preparing a deploy for."""
+    without_delay(host)
+    if folder := host.data.get(INVENTORY):
+        return Host(host.name, _load(folder))
     path = inventory_path(sys.argv[1:])
     if path is None:
         raise DeployError("deploy.py needs an inventory folder: pyinfra inventories/<name>/hosts.py deploy.py")

@@ -1,4 +1,4 @@
-"""The demonstration: a fleet from nothing, and one restore that is proven while the fleet is under load."""
+"""The demonstration: a fleet from nothing, a restore that is proven under load, and a change of everybody who leads."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from typing import Any, Protocol
 from ops.errors import OpsError
 from ops.lab import drive, fleet, inventory, paths
 from ops.lab.drive import Deployed
+from ops.lab.writer import RATE, through_router, writing
 from ops.model.segment import Segment
 
-MEMBERS_GROUP, DRILL_GROUP = "pg_main", "drill"
+MEMBERS_GROUP, REDIS_GROUP, DRILL_GROUP = "pg_main", "redis_cache", "drill"
 DATABASE = "pend_production"
 LOAD_RATE = 300  # transactions a second: a busy evening, and a segment of WAL every few seconds
 STATISTICS = f"FROM pg_stat_database WHERE datname = '{DATABASE}'"
 LOAD_UNIT = "demo-load"
+SENTINEL_PORT = 26379
 
 
 class Show(Protocol):
@@ -31,14 +33,37 @@ class Show(Protocol):
 
 
 @dataclass(frozen=True)
+class Again:
+    """A deploy of what is there already. `services` were looked at, `restarted` of them should be none."""
+
+    deployed: Deployed
+    services: int
+    restarted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Switched:
+    """A switchover, as a client of the router saw it: rows confirmed, the longest time between two, and rows lost."""
+
+    old: str
+    new: str
+    rows: int
+    gap: float
+    lost: int
+
+
+@dataclass(frozen=True)
 class Story:
     """Everything that the summary tells, as it was measured or read from the fleet. Documents are those of --json."""
 
     hosts: int
     first: Deployed
-    second: Deployed
-    services: int
-    restarted: tuple[str, ...]
+    second: Again
+    third: Again
+    switched: Switched
+    masters: tuple[str, str]
+    left_out: tuple[str, ...]
+    differences: int
     members: list[dict[str, Any]]
     postgres: str
     transactions: int
@@ -53,9 +78,9 @@ def play(logs: Path, show: Show) -> Story:
     lab = paths.from_environment()
     hosts = inventory.read(lab)
     names = [host.name for host in hosts]
-    members = [host.name for host in hosts if MEMBERS_GROUP in host.groups]
-    drill_host = next(host.name for host in hosts if DRILL_GROUP in host.groups)
-
+    members, caches, drills = (
+        [host.name for host in hosts if group in host.groups] for group in (MEMBERS_GROUP, REDIS_GROUP, DRILL_GROUP)
+    )
     with show.step("take down what an earlier lab left"):
         fleet.down(lab, report=show.note)
     with show.step(f"boot {len(hosts)} hosts"):
@@ -63,31 +88,80 @@ def play(logs: Path, show: Show) -> Story:
     with show.step("deploy the fleet"):
         first = drive.deploy(logs / "deploy-1.log", progress=show.note)
     with show.step("deploy it again"):
-        before = drive.start_times(names)
-        second = drive.deploy(logs / "deploy-2.log", progress=show.note)
-        after = drive.start_times(names)
+        second = _deploy_again(names, logs / "deploy-2.log", show)
     leader = drive.leader(members)
     with _load(leader, show):
         with show.step(f"take a base backup of {DATABASE} and its cluster"):
             backup = drive.ask_json(leader, "ops backup create --json", deadline=300)
         with show.step("let WAL be archived beyond it"):
             _wait_for_wal(leader, backup["last_segment"], beyond=4, show=show)
-        with show.step(f"restore to a random moment on {drill_host}, and prove it"):
-            evidence = _drill(drill_host, logs / "drill.json")
-        return Story(
-            hosts=len(hosts),
-            first=first,
-            second=second,
-            services=len(before),
-            restarted=tuple(name for name, moment in before.items() if after.get(name) != moment),
-            members=drive.ask_json(leader, "ops cluster show --json")["members"],
-            postgres=drive.sql(leader, "SHOW server_version").split()[0],
-            transactions=int(drive.sql(leader, f"SELECT xact_commit {STATISTICS}")),
-            backup=backup,
-            wal=drive.ask_json(leader, "ops wal list --json"),
-            gaps=drive.ask_json(leader, "ops wal gaps --json"),
-            evidence=evidence,
-        )
+        with show.step(f"restore to a random moment on {drills[0]}, and prove it"):
+            evidence = _drill(drills[0], logs / "drill.json")
+        transactions = int(drive.sql(leader, f"SELECT xact_commit {STATISTICS}"))
+    with show.step(f"switch over while a client writes {RATE} rows a second through the router"):
+        switched = _switch_over(leader)
+    with show.step("let Sentinel fail the cache over"):
+        masters = _fail_over(caches)
+    with show.step("deploy once more"):
+        third = _deploy_again(names, logs / "deploy-3.log", show)
+    with show.step("ask every host whether anything differs from what is declared"):
+        drift = drive.controller_json("drift")
+    return Story(
+        hosts=len(hosts),
+        first=first,
+        second=second,
+        third=third,
+        switched=switched,
+        masters=masters,
+        left_out=tuple(sorted(set(drive.controller_json("preflight")["left_out"].values()))),
+        differences=len(drift["findings"]),
+        members=drive.ask_json(switched.new, "ops cluster show --json")["members"],
+        postgres=drive.sql(switched.new, "SHOW server_version").split()[0],
+        transactions=transactions,
+        backup=backup,
+        wal=drive.ask_json(switched.new, "ops wal list --json"),
+        gaps=drive.ask_json(switched.new, "ops wal gaps --json"),
+        evidence=evidence,
+    )
+
+
+def _deploy_again(names: list[str], log: Path, show: Show) -> Again:
+    before = drive.start_times(names)
+    deployed = drive.deploy(log, progress=show.note)
+    after = drive.start_times(names)
+    restarted = tuple(name for name, moment in before.items() if after.get(name) != moment)
+    return Again(deployed, len(before), restarted)
+
+
+def _switch_over(leader: str) -> Switched:
+    dsn = through_router(DATABASE)
+    with writing(dsn) as journal:
+        changed = drive.ask_json(leader, "ops cluster switchover --json")
+        time.sleep(2)  # whatever the change still does to the writer is part of it
+    return Switched(leader, changed["new"], len(journal.confirmed), journal.longest_gap(), len(journal.lost(dsn)))
+
+
+def _fail_over(caches: list[str]) -> tuple[str, str]:
+    """The master before and after."""
+    before = _master(caches)
+    _sentinel(caches[0], f"SENTINEL FAILOVER {REDIS_GROUP}")
+    deadline = time.monotonic() + 60
+    while (after := _master(caches)) == before:
+        if time.monotonic() > deadline:
+            raise OpsError(
+                "Sentinel did not fail the cache over within 60 s",
+                hint=f"ops lab ssh {caches[0]} journalctl -u redis-sentinel",
+            )
+        time.sleep(0.5)
+    return before, after
+
+
+def _master(caches: list[str]) -> str:
+    return _sentinel(caches[0], f"SENTINEL GET-MASTER-ADDR-BY-NAME {REDIS_GROUP}").split()[0]
+
+
+def _sentinel(host: str, question: str) -> str:
+    return drive.ask(host, f"redis-operator -h {host} -p {SENTINEL_PORT} {question}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.errors import OpsError, Unreachable
+from ops.errors import Exit, OpsError, Unreachable
 from ops.lab import paths, ssh
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -24,8 +24,12 @@ PROCESSES = {
     "etcd": "systemctl show -P ExecMainStartTimestamp etcd",
     "patroni": "systemctl show -P ExecMainStartTimestamp patroni",
     "postgres": "ps -o lstart= -p $(head -1 /var/lib/postgresql/*/*/postmaster.pid)",
+    "pgbouncer": "systemctl show -P ExecMainStartTimestamp pgbouncer",
+    "haproxy": "systemctl show -P ExecMainStartTimestamp haproxy",
     "seaweedfs": "systemctl show -P ExecMainStartTimestamp seaweedfs",
     "ops-heartbeat": "systemctl show -P ExecMainStartTimestamp ops-heartbeat",
+    "redis-server": "systemctl show -P ExecMainStartTimestamp redis-server",
+    "redis-sentinel": "systemctl show -P ExecMainStartTimestamp redis-sentinel",
 }
 
 
@@ -92,6 +96,16 @@ def ask(host: str, command: str, *, deadline: float = 120) -> str:
 def ask_json(host: str, command: str, *, deadline: float = 120) -> Any:
     """What a command of ours prints with --json."""
     return json.loads(ask(host, command, deadline=deadline))
+
+
+def controller_json(*arguments: str) -> Any:
+    """What `ops … --json` prints on this machine about the lab's inventory; OpsError where it could not find out."""
+    command = [sys.executable, "-m", "ops", *arguments, str(INVENTORY), "--json"]
+    outcome = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if outcome.returncode > Exit.NO:
+        words = (outcome.stderr or outcome.stdout).strip()[-2000:]
+        raise OpsError(f"`ops {' '.join(arguments)}` failed (exit {outcome.returncode})", detail=words)
+    return json.loads(outcome.stdout)
 
 
 def sql(host: str, statement: str, database: str = "postgres") -> str:

@@ -3,14 +3,17 @@
 from ops.lab import faults
 faults.kill("pg1")        # the host is gone at once, as in a power cut; its disk stays
 faults.start("pg1")       # … and boots again
+faults.replace("pg1")     # its disk is gone, too: an empty host of that name
 faults.partition("pg2")   # runs on, alone
 faults.heal("pg2")
 """
 
 from __future__ import annotations
 
+import shutil
+
 from ops.errors import OpsError
-from ops.lab import disk, inventory, machine, network, paths, ssh
+from ops.lab import disk, fleet, inventory, machine, mounts, network, paths, ssh
 from ops.lab.inventory import LabHost
 
 
@@ -46,6 +49,17 @@ def start(name: str, *, deadline: float = 60) -> None:
     if name not in machine.running(lab):
         machine.start(lab, its_disk, hosts())
     ssh.wait(lab, host(name), deadline=deadline)
+
+
+def replace(name: str) -> None:
+    """A host is lost for good, and another one takes its name and address: a new key, an empty disk."""
+    lab = paths.from_environment()
+    kill(name)
+    left = mounts.unmount_below(lab.hosts / host(name).name)
+    if left:
+        raise OpsError(f"the disk of {name} is in use", detail="\n".join(map(str, left)))
+    shutil.rmtree(lab.hosts / name)
+    fleet.up(lab, hosts())
 
 
 def partition(name: str) -> None:

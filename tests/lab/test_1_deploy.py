@@ -119,7 +119,7 @@ def test_a_declared_setting_reaches_the_cluster_and_drift_is_put_right(fleet: Fl
     leader = fleet.leader()
     drive.sql(leader, "ALTER ROLE pend_app CREATEDB")
     pending = json.loads(drive.run(leader, "ops cluster apply --check --json").stdout)["pending"]
-    assert pending == ["role pend_app"]
+    assert pending == [{"what": "role pend_app: createdb on → off", "impacts": ["no impact"]}]
     assert fleet.deploy().changes == {"PostgreSQL | Bring the cluster to what is declared": [leader]}
     assert drive.sql(leader, "SELECT rolcreatedb FROM pg_roles WHERE rolname = 'pend_app'") == "f"
 

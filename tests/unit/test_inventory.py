@@ -39,7 +39,7 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize("name", ["lab", "production"])
 def test_the_inventories_of_the_repository_are_valid(name: str) -> None:
     inventory = load(INVENTORIES / name)
-    assert inventory.clusters == ("pg_main",)
+    assert inventory.clusters == ("pg_main", "pg_analytics")
     assert inventory.postgres("pg_main").databases["pend_production"].owner == "pend_app"
     assert len(inventory.groups["etcd"]) == 3
 
@@ -128,7 +128,7 @@ def test_the_platform_s_required_settings_reach_patroni() -> None:
     assert dynamic["failsafe_mode"] is True
     assert parameters["max_connections"] == 100
     assert parameters["archive_timeout"] == "60s"
-    assert parameters["wal_log_hints"] is True
+    assert parameters["wal_log_hints"] == "on"
     assert parameters["log_min_duration_statement"] == "500ms", "the inventory's own settings win"
 
 

@@ -34,20 +34,29 @@ FIXED_SETTINGS = {
 }
 
 
+Settings = dict[str, str | int | float | bool]
+
+
 class Role(Model):
-    """A database role. With `login` it gets the password `role_<name>` of the secrets source."""
+    """A database role. With `login` it gets the password `role_<name>` of the secrets source.
+
+    `settings` are its own defaults, such as statement_timeout; new sessions begin with them.
+    """
 
     login: bool = True
     createdb: bool = False
     member_of: list[Name] = []
     connection_limit: Annotated[int, Field(ge=-1)] = -1
+    settings: Settings = {}
 
 
 class Database(Model):
-    """A database, its owner and its extensions, beyond those of the platform."""
+    """A database, its owner, its extensions beyond those of the platform, and defaults for every session in it."""
 
     owner: Name
     extensions: list[str] = list(REQUIRED_EXTENSIONS)
+    connection_limit: Annotated[int, Field(ge=-1)] = -1
+    settings: Settings = {}
 
 
 class Sizing(Model):
@@ -58,13 +67,18 @@ class Sizing(Model):
 
 
 class Postgres(Model):
-    """A PostgreSQL cluster. `settings` overrides parameters by their PostgreSQL names (not FIXED_SETTINGS)."""
+    """A PostgreSQL cluster. `settings` overrides parameters by their PostgreSQL names (not FIXED_SETTINGS).
+
+    `package_version` pins the minor release, as 15.20 or as exact as the package's 15.20-0+deb12u1: a deploy installs
+    it and restarts the members one after the other. Empty takes the newest at the first install, and leaves it.
+    """
 
     version: Annotated[int, Field(ge=15)] = 15
+    package_version: Annotated[str, Field(pattern=r"^([0-9]+\.[A-Za-z0-9.+~-]+)?$")] = ""
     port: Port = 5432
     databases: dict[Name, Database] = {}
     roles: dict[Name, Role] = {}
-    settings: dict[str, str | int | float | bool] = {}
+    settings: Settings = {}
     preload: list[str] = ["pg_stat_statements"]
     sizing: Sizing = Sizing()
 
@@ -73,6 +87,12 @@ class Postgres(Model):
         for name in self.settings:
             if name in FIXED_SETTINGS:
                 raise ValueError(f"settings.{name} is the platform's own: {FIXED_SETTINGS[name]}")
+        return self
+
+    @model_validator(mode="after")
+    def _pin_is_of_this_version(self) -> Self:
+        if self.package_version and not self.package_version.startswith(f"{self.version}."):
+            raise ValueError(f"package_version {self.package_version} is no release of version {self.version}")
         return self
 
     @model_validator(mode="after")

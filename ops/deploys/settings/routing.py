@@ -41,7 +41,11 @@ class Routing(Model):
     max_lag: Annotated[str, Field(pattern=r"^[1-9][0-9]*(kB|MB|GB)$")] = "16MB"
 
 
-class Router(Model):
-    """HAProxy on a router host."""
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 
+
+class Router(Model):
+    """HAProxy on the router hosts. `names`: what else clients know them by, such as the name of a shared address."""
+
+    names: list[HostName] = []
     max_connections: Annotated[int, Field(ge=100)] = 4000

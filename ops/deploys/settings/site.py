@@ -32,12 +32,14 @@ class SecretsSource(Model):
 
 
 class Site(Model):
-    """The whole environment. `networks`: where its hosts and clients are, and nobody else is let in from."""
+    """The whole environment. `networks`: where its hosts and clients are, and nobody else is let in from. `zones`: what
+    fails together (a rack, a data centre), and the hosts in it, so that the preflight can judge where etcd votes."""
 
     name: Name
     networks: Annotated[list[IPv4Network], Field(min_length=1)]
     pki: Path
     secrets: SecretsSource
+    zones: dict[Name, list[str]] = {}
 
 
 class Repository(Model):

@@ -1,0 +1,3 @@
+"""The cache: three nodes, and a Sentinel beside each."""
+
+redis = {"mode": "sentinel"}

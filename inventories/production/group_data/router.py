@@ -1,0 +1,3 @@
+"""The routers, and the names that clients know them by."""
+
+router = {"max_connections": 4000}

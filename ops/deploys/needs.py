@@ -1,0 +1,100 @@
+"""What each service asks of its host: one function for each, and the list of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from ops.deploys import etcd_members, haproxy, pgbouncer
+from ops.deploys.apt_source import releases
+from ops.deploys.inventory import Inventory
+from ops.model.preflight import GIB, MIB, Need
+
+# max_wal_size and wal_keep_size of every cluster, and a little to live on.
+WAL_ROOM = 6 * GIB
+CLUSTER_BUS = 10000  # Redis Cluster's nodes talk to each other on their port plus this
+
+
+def needs(inventory: Inventory, host: str) -> tuple[Need, ...]:
+    """Everything that is to run on `host`."""
+    return tuple(need for service in SERVICES for need in service(inventory, host))
+
+
+def _base(inventory: Inventory, host: str) -> Iterator[Need]:
+    yield Need("the base system", packages=("ca-certificates", "python3-venv", "curl"))
+
+
+def _etcd(inventory: Inventory, host: str) -> Iterator[Need]:
+    if inventory.is_in(host, "etcd"):
+        ports = dict.fromkeys((etcd_members.CLIENT_PORT, etcd_members.PEER_PORT), etcd_members.UNIT)
+        yield Need("etcd", ("etcd-server",), ports, data="/var/lib/etcd", room=1 * GIB, memory=256 * MIB)
+
+
+def _postgresql(inventory: Inventory, host: str) -> Iterator[Need]:
+    cluster = inventory.cluster_of(host)
+    if cluster is None:
+        return
+    postgres = inventory.postgres(cluster)
+    yield Need(
+        "PostgreSQL",
+        packages=(f"postgresql-{postgres.version}",),
+        version=postgres.package_version,
+        ports=dict.fromkeys((postgres.port, inventory.patroni(cluster).port), "patroni.service"),
+        data="/var/lib/postgresql",
+        room=WAL_ROOM,
+        memory=(postgres.sizing.memory_mib or 768) * MIB,
+    )
+    yield Need("PgBouncer", ("pgbouncer",), {inventory.pooler(cluster).port: pgbouncer.UNIT}, memory=32 * MIB)
+    yield from _timescaledb(inventory, cluster, leave=cluster)
+
+
+def _drill(inventory: Inventory, host: str) -> Iterator[Need]:
+    if inventory.is_in(host, "drill"):
+        cluster = inventory.drill().cluster
+        packages = (f"postgresql-{inventory.postgres(cluster).version}",)
+        yield Need("restore drills", packages, data="/var/lib/ops", room=WAL_ROOM, memory=768 * MIB)
+        yield from _timescaledb(inventory, cluster, leave="drill")
+
+
+def _timescaledb(inventory: Inventory, cluster: str, *, leave: str) -> Iterator[Need]:
+    if settings := inventory.timescaledb(cluster):
+        yield Need(
+            "TimescaleDB",
+            packages=settings.packages,
+            source=releases(settings.source),
+            version=settings.version,
+            optional_in="" if settings.required else leave,
+        )
+
+
+def _redis(inventory: Inventory, host: str) -> Iterator[Need]:
+    group = inventory.redis_of(host)
+    if group is None:
+        return
+    redis = inventory.redis(group)
+    packages, ports = ("redis-server",), (redis.port,)
+    if redis.mode == "sentinel":
+        packages, ports = ("redis-server", "redis-sentinel"), (redis.port, redis.sentinel_port)
+    elif redis.mode == "cluster":
+        ports = (redis.port, redis.port + CLUSTER_BUS)
+    size, unit = re.fullmatch(r"(\d+)(mb|gb)", redis.maxmemory).groups()  # type: ignore[union-attr]
+    limit = int(size) * (MIB if unit == "mb" else GIB)
+    # The limit counts keys and values; a snapshot is a copy of what changes while it is written.
+    yield Need("Redis", packages, dict.fromkeys(ports, "redis"), "/var/lib/redis", 2 * limit, limit * 3 // 2)
+
+
+def _haproxy(inventory: Inventory, host: str) -> Iterator[Need]:
+    if inventory.is_in(host, "router"):
+        routes = [inventory.routing(cluster) for cluster in inventory.clusters]
+        ports = {port for route in routes for port in (route.write_port, route.read_port)}
+        yield Need("HAProxy", ("haproxy",), dict.fromkeys(ports, haproxy.UNIT), memory=256 * MIB)
+
+
+def _seaweedfs(inventory: Inventory, host: str) -> Iterator[Need]:
+    if inventory.is_in(host, "object_store"):
+        port = urlsplit(inventory.repository.endpoint).port or inventory.seaweedfs().port
+        yield Need("SeaweedFS", (), {port: "seaweedfs.service"}, "/var/lib/seaweedfs", 4 * GIB, 256 * MIB)
+
+
+SERVICES = (_base, _etcd, _postgresql, _drill, _redis, _haproxy, _seaweedfs)
