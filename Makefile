@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 VENV  := .venv/bin
 
-.PHONY: help setup demo test lint lab-up lab-down lock
+BENCHMARKS := deploy change
+
+.PHONY: help setup demo test bench lint lab-up lab-down lock
 
 help:  ## this text
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -15,6 +17,9 @@ demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random m
 
 test: setup lint  ## every test: unit, integration, lab
 	@$(VENV)/pytest
+
+bench: setup  ## every benchmark, against the running lab: a no-op deploy beside Ansible's, what a change costs a client
+	@set -e; for name in $(BENCHMARKS); do $(VENV)/python -m benchmarks.$$name; done
 
 lint: setup  ## ruff, mypy (strict), import contracts
 	@$(VENV)/ruff check --quiet && $(VENV)/ruff format --check --quiet && $(VENV)/mypy --no-error-summary && $(VENV)/lint-imports --no-logo >/dev/null || { $(VENV)/lint-imports; exit 1; }

@@ -14,6 +14,7 @@ from pyinfra.facts.files import File
 from ops.deploys.live import LIVE_CHECKS
 from ops.deploys.marks import Marks, OurFile, marks
 from ops.deploys.plan import found, unanswered
+from ops.deploys.preflight import preflight
 from ops.deploys.run import prepared
 from ops.deploys.site import this_host
 from ops.errors import OpsError
@@ -33,7 +34,7 @@ def drift(inventory: Path, limit: tuple[str, ...] = ()) -> Drift:
 def _look(changes: list[Change]) -> tuple[list[Finding], str | None]:
     """What differs on the host that is being asked, and why not everything could be found out."""
     findings = list(_changed(changes))
-    this, seen, failures = this_host(), {finding.what for finding in findings}, []
+    this, seen, failures = preflight(this_host()), {finding.what for finding in findings}, []
     for check in LIVE_CHECKS:
         try:
             findings += [Finding(host.name, what, mend) for what, mend in check(this) if what not in seen]
