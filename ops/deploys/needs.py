@@ -73,15 +73,15 @@ def _redis(inventory: Inventory, host: str) -> Iterator[Need]:
     if group is None:
         return
     redis = inventory.redis(group)
-    packages, ports = ("redis-server",), (redis.port,)
+    packages, ports = ["redis-server"], [redis.port]
     if redis.mode == "sentinel":
-        packages, ports = ("redis-server", "redis-sentinel"), (redis.port, redis.sentinel_port)
+        packages, ports = [*packages, "redis-sentinel"], [*ports, redis.sentinel_port]
     elif redis.mode == "cluster":
-        ports = (redis.port, redis.port + CLUSTER_BUS)
+        ports = [*ports, redis.port + CLUSTER_BUS]
     size, unit = re.fullmatch(r"(\d+)(mb|gb)", redis.maxmemory).groups()  # type: ignore[union-attr]
     limit = int(size) * (MIB if unit == "mb" else GIB)
     # The limit counts keys and values; a snapshot is a copy of what changes while it is written.
-    yield Need("Redis", packages, dict.fromkeys(ports, "redis"), "/var/lib/redis", 2 * limit, limit * 3 // 2)
+    yield Need("Redis", tuple(packages), dict.fromkeys(ports, "redis"), "/var/lib/redis", 2 * limit, limit * 3 // 2)
 
 
 def _haproxy(inventory: Inventory, host: str) -> Iterator[Need]:

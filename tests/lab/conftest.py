@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -63,7 +64,13 @@ class Fleet:
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """With OPS_TEST_FLEET=keep the lab that runs is used and left: for who writes one of these tests."""
     logs = tmp_path_factory.mktemp("lab-logs")
+    if os.environ.get("OPS_TEST_FLEET") == "keep":
+        fleet = Fleet(logs, drive.deploy(logs / "deploy0.log"))
+        fleet.wait_until_healthy()
+        yield fleet
+        return
     ops("lab", "down")
     booted = ops("lab", "up")
     assert booted.returncode == 0, booted.stderr

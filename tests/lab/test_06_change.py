@@ -142,7 +142,7 @@ def test_a_switchover_is_one_command_on_any_member_and_refused_where_it_makes_no
     with watched() as journal:
         made = drive.ask_json(replica, f"ops cluster switchover {replica} --json", deadline=180)
     assert (made["old"], made["new"]) == (leader, replica)
-    # How long is bounded where nobody is named (test_03_routing): else Patroni has the others hold back for two seconds.
+    # How long is bounded where nobody is named (test_03_routing): else Patroni lets the others hold back for 2 s.
     assert made["seconds"] <= journal.longest_gap()
     assert fleet.leader() == replica
     assert drive.ask_json(replica, "ops cluster apply --check --json")["pending"] == [], "restore_command is back"
