@@ -6,12 +6,13 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ops.errors import UsageError
+from ops.model.keys import KEK_PATTERN
 
 DEFAULT_PATH = Path("/etc/ops/ops.toml")
 Valid = TypeVar("Valid", bound=BaseModel)
@@ -53,38 +54,94 @@ class Etcd(Model):
     key_file: Path
 
 
-class S3Repository(Model):
-    """A bucket. The credentials file is of the form that AWS tools share; only its owner may read it."""
+KeyId = Annotated[str, Field(pattern=KEK_PATTERN)]
+Encryption = Literal["aes-256-gcm", "none"]
+
+
+class Keys(Model):
+    """The key-encryption keys on this host: one file each in `directory`, named by its id.
+
+    `current` wraps new data keys, the others only open; without it there has to be one file alone.
+    """
+
+    directory: Path = Path("/etc/ops/keys")
+    current: KeyId | None = None
+
+
+class Place(Model):
+    """What holds for a repository wherever it is.
+
+    `encryption`: what is put there is sealed before it leaves the host; `none` is for who knows that it is not.
+    `bandwidth`: bytes a second, both ways together, that each process of ours may take up, on average.
+    """
+
+    prefix: str = "pend"
+    encryption: Encryption = "aes-256-gcm"
+    bandwidth: Annotated[int, Field(ge=64 * 1024)] | None = None
+
+
+class S3Repository(Place):
+    """A bucket.
+
+    `credentials_file` is of the form that AWS tools share, `profile` a section of it; only its owner may read it.
+    Without one, the role counts that the host or container has. `sse`, `kms_key`, `storage_class` and `tags` go with
+    every object; `attempts` are made with growing pauses of random length between them.
+    """
 
     type: Literal["s3"]
     endpoint: str
     bucket: Annotated[str, Field(min_length=3)]
-    prefix: str = "pend"
     region: str = "us-east-1"
     path_style: bool = True
     ca_file: Path | None = None
-    credentials_file: Path
+    credentials_file: Path | None = None
+    profile: str = "default"
     connect_timeout: Seconds = 5
     read_timeout: Seconds = 30
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    sse: Literal["AES256", "aws:kms"] | None = None
+    kms_key: str | None = None
+    storage_class: str | None = None
+    tags: Annotated[dict[str, str], Field(max_length=10)] = {}
+
+    @model_validator(mode="after")
+    def _key_has_a_use(self) -> Self:
+        if self.kms_key and self.sse != "aws:kms":
+            raise ValueError('kms_key is used only with sse = "aws:kms"')
+        return self
 
 
-class FolderRepository(Model):
+class FolderRepository(Place):
     """A folder on a mounted file system; for air-gapped copies and for tests."""
 
     type: Literal["folder"]
     path: Path
-    prefix: str = "pend"
 
 
+RepositoryName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Repository = Annotated[S3Repository | FolderRepository, Field(discriminator="type")]
 
 
 class Wal(Model):
-    """Archiving. `standby_patience`: how long a fetch on a standby asks again before PostgreSQL tries streaming."""
+    """Archiving. `standby_patience`: how long a fetch on a standby asks again before PostgreSQL tries streaming.
 
+    With several repositories, `policy` says when a segment counts as archived: when `all` have it, or when the `first`
+    has it, which is `[repository]`; the others then get it from there, and `ops wal mirror --check` says how far behind
+    they are.
+
+    The service: `socket` is where it listens, `spool_dir` holds what it fetched ahead (`prefetch_mib` of it at most, on
+    the disk of the data directory at best, outside of it always), `workers` push at the same time. With `tail` the
+    current segment of a primary goes to the store too, once a second.
+    """
+
+    policy: Literal["all", "first"] = "first"
     compression_level: Annotated[int, Field(ge=1, le=19)] = 1
     standby_patience: Seconds = 10
+    socket: Path = Path("/run/ops-archiver/socket")
+    spool_dir: Path = Path("/var/lib/ops-archiver")
+    workers: Annotated[int, Field(ge=1, le=16)] = 2
+    prefetch_mib: Annotated[int, Field(ge=0)] = 128
+    tail: bool = True
 
 
 class Backup(Model):
@@ -105,16 +162,44 @@ class Drill(Model):
 
 
 class Config(Model):
-    """Everything that `ops` on one host knows. `cluster` names the cluster that this host serves or drills."""
+    """Everything that `ops` on one host knows. `cluster` names the cluster that this host serves or drills.
+
+    `repository` is what everything goes to and comes from; `repositories` are further ones that hold all WAL too.
+    """
 
     cluster: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     repository: Repository
+    repositories: dict[RepositoryName, Repository] = {}
+    keys: Keys = Keys()
     postgres: Postgres = Postgres()
     patroni: Patroni | None = None
     etcd: Etcd | None = None
     wal: Wal = Wal()
     backup: Backup = Backup()
     drill: Drill = Drill()
+
+    @model_validator(mode="after")
+    def _main_is_the_first(self) -> Self:
+        if "main" in self.repositories:
+            raise ValueError("repositories.main: `main` is what [repository] is called; give this one another name")
+        return self
+
+    def at(self, name: str | None) -> Config:
+        """This configuration with another of its repositories as the one that counts; UsageError where there is none.
+
+        None, and `main`, mean the one that counts already.
+        """
+        if name in (None, "main"):
+            return self
+        if name not in self.repositories:
+            known = ["main", *self.repositories]
+            guess = nearest(name, known)
+            raise UsageError(
+                f"there is no repository {name!r} in the configuration",
+                detail=f"There are: {', '.join(known)}.",
+                hint=f"Did you mean {guess!r}?" if guess else None,
+            )
+        return self.model_copy(update={"repository": self.repositories[name], "repositories": {}})
 
 
 def load(path: Path | None = None) -> Config:

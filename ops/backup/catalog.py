@@ -9,7 +9,7 @@ from ops.errors import OpsError, UsageError
 from ops.model.backup import Backup, is_backup_id
 from ops.model.manifest import Contents, Manifest, ManifestError, digest
 from ops.store.base import AlreadyExists, NotFound, Store
-from ops.store.codec import Damaged, Foreign, seal, unseal
+from ops.store.codec import Damaged, Foreign
 from ops.store.repository import Repository
 
 LATEST = "latest"
@@ -23,10 +23,9 @@ def files_name(backup_id: str) -> str:
 
 def put(repository: Repository, manifest: Manifest, files: bytes, level: int) -> None:
     """Store the description of a backup, the manifest last: from then on the backup exists."""
-    name, owner = manifest.backup.id, repository.system_identifier
-    store, layout = repository.store, repository.layout
-    _put(store, layout.files(name), seal("manifest", files_name(name), owner, files, level=level))
-    _put(store, layout.manifest(name), seal("manifest", name, owner, manifest.encode(), level=level))
+    name, layout = manifest.backup.id, repository.layout
+    _put(repository.store, layout.files(name), repository.seal("manifest", files_name(name), files, level=level))
+    _put(repository.store, layout.manifest(name), repository.seal("manifest", name, manifest.encode(), level=level))
 
 
 def _put(store: Store, key: str, body: bytes) -> None:
@@ -92,7 +91,7 @@ def get(repository: Repository, backup_id: str) -> Backup:
 def read(repository: Repository, backup_id: str) -> Manifest:
     """The manifest of a committed backup; NotFound where it is not committed, Damaged where it cannot be believed."""
     blob = repository.store.get(repository.layout.manifest(backup_id))
-    plain = unseal(blob, kind="manifest", name=backup_id, system_identifier=repository.system_identifier)
+    plain = repository.unseal(blob, kind="manifest", name=backup_id)
     try:
         return Manifest.decode(plain)
     except ManifestError as error:
@@ -101,12 +100,12 @@ def read(repository: Repository, backup_id: str) -> Manifest:
 
 def contents(repository: Repository, manifest: Manifest) -> Contents:
     """The files of a backup and the packs that they lie in."""
-    backup, name = manifest.backup, files_name(manifest.backup.id)
+    backup = manifest.backup
     try:
         blob = repository.store.get(repository.layout.files(backup.id))
     except NotFound as error:
         raise damaged(f"backup {backup.id}", error.message) from error
-    plain = unseal(blob, kind="manifest", name=name, system_identifier=repository.system_identifier)
+    plain = repository.unseal(blob, kind="manifest", name=files_name(backup.id))
     if digest(plain) != manifest.files_sha256:
         raise damaged(f"the list of files of backup {backup.id}", "it is not the one that the manifest refers to")
     try:

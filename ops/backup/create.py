@@ -30,7 +30,7 @@ from ops.model.layout import Layout
 from ops.model.manifest import Contents, File, Manifest, digest
 from ops.postgres.connect import connect
 from ops.store.base import Store
-from ops.store.repository import Repository, RepositoryInfo, ensure
+from ops.store.repository import Repository, RepositoryInfo, ensure, repository_at
 
 
 def create(config: Config, store: Store, reporter: Reporter) -> Backup:
@@ -42,12 +42,13 @@ def create(config: Config, store: Store, reporter: Reporter) -> Backup:
     with closing(connect(config.postgres, purpose="ops backup create")) as connection:
         server = inspect(connection)
         layout = Layout(config.repository.prefix, config.cluster, server.system_identifier)
-        info = ensure(store, layout, segment_size=server.segment_size, postgres_version=server.major)
+        repository = repository_at(store, layout, config.repository.encryption, config.keys)
+        info = ensure(repository, segment_size=server.segment_size, postgres_version=server.major)
         session = Session(connection, server)
         start = session.clock().astimezone(UTC)
         with reporter.stage("start the backup (waits for a checkpoint)"):
             session.start(f"ops {backup_id(start)}")
-        run = _Run(config, Repository(store, layout), info, server, session, reporter)
+        run = _Run(config, repository, info, server, session, reporter)
         tree, contents = run.copy()
         with reporter.stage("end the backup"):
             stopped = session.stop()
@@ -74,7 +75,7 @@ class _Run:
     def copy(self) -> tuple[Tree, Contents]:
         """All files into packs, pg_control last."""
         settings, packs, root = self.config.backup, Packs(), self.server.data_directory
-        key = bytes.fromhex(self.info.block_key)
+        key = self.repository.block_key(self.info)
         packers = [Packer(self.repository, packs, key, settings.compression_level) for _ in range(settings.workers)]
         with self.reporter.stage("read the list of files"):
             tree = scan(root, self.server.major)

@@ -36,7 +36,7 @@ class Packs:
 
 
 class Packer:
-    """Compresses blocks, collects them and puts a pack whenever one is full. For one thread."""
+    """Compresses blocks, seals and collects them and puts a pack whenever one is full. For one thread."""
 
     def __init__(self, repository: Repository, packs: Packs, key: bytes, level: int) -> None:
         self._repository = repository
@@ -49,7 +49,7 @@ class Packer:
     def add(self, plain: bytes | memoryview) -> Run:
         """Store one block; where it lies."""
         if self._builder is None:
-            self._builder, self._number = Builder(), self._packs.begin()
+            self._builder, self._number = Builder(self._repository.new_pack_cipher()), self._packs.begin()
         payload = self._compressor.compress(plain)
         smaller = len(payload) < len(plain)
         ordinal = self._builder.add(

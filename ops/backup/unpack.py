@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 
@@ -16,10 +17,13 @@ from ops.backup.catalog import damaged
 from ops.backup.report import Meter
 from ops.model.blocks import Run, block_id
 from ops.model.manifest import File
-from ops.model.pack import MAGIC, Entry, PackError, PackRef, Range, parse_tail, ranges
+from ops.model.pack import MAGIC, Entry, PackError, PackRef, Range, parse_tail, ranges, sealing
 from ops.store.base import NotFound
 from ops.store.codec import Damaged
 from ops.store.repository import Repository, RepositoryInfo
+
+if TYPE_CHECKING:
+    from ops.store.keyring import PackCipher
 
 # One GET brings at most this much; what lies between two wanted blocks is read along up to GAP bytes.
 RANGE = 4 * 1024 * 1024
@@ -73,7 +77,7 @@ class Unpacker:
 
     def __init__(self, repository: Repository, info: RepositoryInfo, root: Path, meter: Meter) -> None:
         self._repository = repository
-        self._key = bytes.fromhex(info.block_key)
+        self._key = repository.block_key(info)
         self._block_size = info.block_size
         self._root = root
         self._meter = meter
@@ -86,7 +90,7 @@ class Unpacker:
         decompressor = zstandard.ZstdDecompressor()
         places = targets(wanted, self._block_size)
         with _naming(pack, wanted[0].path):
-            entries = self._index(pack)
+            entries, cipher = self._index(pack)
         for part in ranges(entries, places, limit=RANGE, gap=GAP):
             with _naming(pack, places[part.first][0].path):
                 body = self._fetch(pack, part)
@@ -95,16 +99,17 @@ class Unpacker:
                     if ordinal not in places:
                         continue
                     with _naming(pack, places[ordinal][0].path):
-                        plain = self._open(body, part, entries[ordinal], decompressor)
+                        plain = self._open(body, part, entries[ordinal], decompressor, cipher)
                         for target in places[ordinal]:
                             if len(plain) != target.length:
                                 raise PackError(f"a block has {len(plain)} bytes where {target.length} belong")
                             files.write(target, plain)
                             self._meter.add(len(plain))
 
-    def _index(self, pack: PackRef) -> list[Entry]:
+    def _index(self, pack: PackRef) -> tuple[list[Entry], PackCipher | None]:
         key = self._repository.layout.pack(pack.id)
-        return parse_tail(self._repository.store.get(key, offset=pack.size - pack.tail, length=pack.tail), pack)
+        tail = self._repository.store.get(key, offset=pack.size - pack.tail, length=pack.tail)
+        return parse_tail(tail, pack), self._repository.pack_cipher(sealing(tail))
 
     def _fetch(self, pack: PackRef, part: Range) -> memoryview:
         """The bytes of a range. Those before the first block are its pack's magic, so that no byte goes unread."""
@@ -116,11 +121,18 @@ class Unpacker:
         return memoryview(body)[lead:]
 
     def _open(
-        self, body: memoryview, part: Range, entry: Entry, decompressor: zstandard.ZstdDecompressor
+        self,
+        body: memoryview,
+        part: Range,
+        entry: Entry,
+        decompressor: zstandard.ZstdDecompressor,
+        cipher: PackCipher | None,
     ) -> bytes | memoryview:
         """The plain bytes of a block; PackError unless its name is theirs."""
         start = entry.offset - part.offset
         plain: bytes | memoryview = body[start : start + entry.stored]
+        if cipher is not None:
+            plain = cipher.open(plain, entry.offset)
         if entry.compressed:
             try:
                 # Compared first, so that a damaged frame cannot fill the memory.

@@ -24,6 +24,7 @@ GROUPS = {
     "drift": "Where the running fleet differs from what the inventory declares.",
     "etcd": "Who keeps the leader lock, and who no longer does.",
     "heartbeat": "The row a second that restore drills are measured by.",
+    "keys": "The keys of an encrypted repository, and what would be lost with them.",
     "lab": "The local fleet: real hosts on this machine.",
     "plan": "What a deploy would do, and what that does to what runs.",
     "preflight": "Whether a fleet is fit for a deploy; changes nothing.",

@@ -27,6 +27,7 @@ from ops.model.backup import Backup
 from ops.model.target import EXAMPLES, Latest, Target, parse
 from ops.postgres.conf import render
 from ops.store import open_store
+from ops.wal import client
 
 _COLUMNS = ("id", "from", "taken (UTC)", "duration", "database", "stored", "ratio", "WAL", "timeline")
 _FIGURES = ("duration", "database", "stored", "ratio", "timeline")
@@ -166,7 +167,7 @@ def restore_command(
             tablespaces=chosen,
         )
         if target:
-            _tell(directory, target, timeline, config_file)
+            _tell(directory, target, timeline, config, config_file)
     duration = time.monotonic() - start
     if as_json:
         spaces = default_tablespaces(found, directory) | chosen
@@ -186,13 +187,15 @@ def restore_command(
         click.echo(_next_step(directory, target, config))
 
 
-def _tell(directory: Path, target: Target, timeline: int, config_file: Path | None) -> None:
+def _tell(directory: Path, target: Target, timeline: int, config: Config, config_file: Path | None) -> None:
     """Recovery settings; and archiving off, so that this server cannot write where the cluster that it copies does."""
     # The server will not have our environment. A percent sign means something in a restore_command.
-    words = [sys.argv[0], "wal", "fetch"]
+    ops = str(Path(sys.argv[0]).absolute())
+    words = [sys.executable, "-I", "-S", client.__file__, "--socket", str(config.wal.socket), "--ops", ops, "fetch"]
+    if isinstance(target, Latest):
+        words.append("--tail")
     if source := config_file or os.environ.get("OPS_CONFIG"):
         words += ["--config", str(Path(source).absolute())]
-    words[0] = str(Path(words[0]).absolute())
     write_recovery(directory, target, timeline, f"{shlex.join(words).replace('%', '%%')} %f %p")
     with (directory / "postgresql.auto.conf").open("a") as file:
         file.write(render({"archive_mode": "off"}))

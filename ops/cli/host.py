@@ -21,18 +21,21 @@ configured = click.option(
 identified = click.option(
     "--system-identifier", type=int, help="Which database, when several of this cluster's name are in the store."
 )
+chosen = click.option(
+    "--repository", "repository_name", metavar="NAME", help="Another repository than `main`, by its configured name."
+)
 as_json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
-def begin(config_file: Path | None, cluster: str | None = None) -> Config:
+def begin(config_file: Path | None, cluster: str | None = None, repository: str | None = None) -> Config:
     """The configuration, once we are the user whom it names: credentials and data are that user's.
 
-    `cluster` replaces the configuration's.
+    `cluster` replaces the configuration's; `repository` names one of several as the one that counts.
     """
     # Imported here because `ops wal push` and `fetch` import this module outside of their guard.
     from ops.config import load  # noqa: PLC0415
 
-    config = load(config_file)
+    config = load(config_file).at(repository)
     become(config.postgres.user)
     return config.model_copy(update={"cluster": cluster}) if cluster else config
 
@@ -40,9 +43,11 @@ def begin(config_file: Path | None, cluster: str | None = None) -> Config:
 def repository_of(config: Config, system_identifier: int | None) -> Repository:
     """The cluster's repository in the store that the configuration names."""
     from ops.store import open_store  # noqa: PLC0415
-    from ops.store.repository import current  # noqa: PLC0415
+    from ops.store.repository import current, repository_at  # noqa: PLC0415
 
-    return current(open_store(config.repository), config.repository.prefix, config.cluster, system_identifier)
+    settings, store = config.repository, open_store(config.repository)
+    found = current(store, settings.prefix, config.cluster, system_identifier)
+    return repository_at(store, found.layout, settings.encryption, config.keys)
 
 
 def become(user: str) -> None:

@@ -8,27 +8,35 @@ boto3 out of the start of everything else.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import textwrap
+import threading
 import traceback
 from contextlib import suppress
+from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
-from ops.cli.output import emit_json, pairs, print_error, size, table, timestamp
-from ops.errors import Exit, OpsError, UsageError
-from ops.wal.contract import FetchExit, PushExit, fetch_exit, push_exit
+from ops.cli.output import emit_json, pairs, print_error, seconds, size, table, timestamp
+from ops.errors import Exit, OpsError
+from ops.wal.contract import FetchExit, PushExit, push_exit
 
 if TYPE_CHECKING:
-    from ops.config import Config
-    from ops.store.repository import Repository
-    from ops.wal.gaps import Report
+    from ops.wal.archiver.status import Status
 
 at_data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="The data directory, when it is not the current directory."
 )
+
+
+# Verbs that are in ops.cli.continuity.
+_CONTINUITY = ("catchup", "gaps", "mirror")
 
 
 class ContractCommand(click.Command):
@@ -65,7 +73,20 @@ class FetchCommand(ContractCommand):
 
 
 class WalGroup(click.Group):
-    """Leaves with STOP for a verb that there is not: a misspelt restore_command must not end a recovery."""
+    """Leaves with STOP for a verb that there is not: a misspelt restore_command must not end a recovery.
+
+    What PostgreSQL does not call is imported when it is asked for, from ops.cli.continuity.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_CONTINUITY])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _CONTINUITY:
+            found = getattr(import_module("ops.cli.continuity"), cmd_name)
+            assert isinstance(found, click.Command)
+            return found
+        return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
@@ -91,74 +112,118 @@ def push(path: Path, data_dir: Path | None, config_file: Path | None) -> None:
     Exit 0: the store has it. 1: refused: it is foreign, damaged, or another file of that name is stored. 2: wrong
     usage or configuration. 3: the store gave no answer. 4: interrupted, or an error of ops.
     """
-    from ops.postgres.control import first_data_dir  # noqa: PLC0415
-    from ops.store import open_store  # noqa: PLC0415
-    from ops.wal.push import Pushed, Source, push_file  # noqa: PLC0415
+    from ops.wal.access import Access  # noqa: PLC0415
+    from ops.wal.answer import Offered  # noqa: PLC0415
+    from ops.wal.push import Pushed  # noqa: PLC0415
 
-    path, here = path.absolute(), Path.cwd()
+    offered = Offered(path.absolute(), Path.cwd(), data_dir)
     config = begin(config_file)
-    place = first_data_dir([data_dir] if data_dir else [here, path.parent.parent, config.postgres.data_dir])
-    source = Source(place or data_dir or here, config.postgres.bin_dir)
-    store = open_store(config.repository)
-    pushed = push_file(
-        path,
-        source,
-        store,
-        prefix=config.repository.prefix,
-        cluster=config.cluster,
-        level=config.wal.compression_level,
-    )
+    pushed = offered.pusher(Access(config)).push(offered.path)
     if pushed is Pushed.ALREADY_THERE:
-        click.echo(f"{path.name} is in {store.name} already, with the same contents", err=True)
+        click.echo(f"{path.name} is in the repository already, with the same contents", err=True)
 
 
 @wal.command(cls=FetchCommand)
 @click.argument("name")
 @click.argument("destination", type=click.Path(path_type=Path))
+@click.option("--tail", is_flag=True, help="At the end of the archive, go on with the live tail: for target latest.")
 @at_data_dir
 @identified
 @configured
 def fetch(
-    name: str, destination: Path, data_dir: Path | None, system_identifier: int | None, config_file: Path | None
+    *,
+    name: str,
+    destination: Path,
+    tail: bool,
+    data_dir: Path | None,
+    system_identifier: int | None,
+    config_file: Path | None,
 ) -> None:
     """Bring WAL file NAME back to DESTINATION: restore_command = 'ops wal fetch %f %p'.
 
     Exit 0: it is there, complete and verified. 1: the store answered that it has no such file. 200: anything else,
     at which a recovery stops; a standby, which asks its primary and then again, gets 1 after wal.standby_patience.
     """
-    from ops.model.segment import WalFile  # noqa: PLC0415
-    from ops.postgres.control import first_data_dir  # noqa: PLC0415
-    from ops.wal.fetch import fetch_for_recovery, fetch_for_standby, has_history, never_written  # noqa: PLC0415
+    from ops.wal.access import Access  # noqa: PLC0415
+    from ops.wal.answer import Wanted  # noqa: PLC0415
+    from ops.wal.answer import fetch as answer  # noqa: PLC0415
+    from ops.wal.fetch import Placing  # noqa: PLC0415
 
-    destination, here = destination.absolute(), Path.cwd()
-    try:
-        file = WalFile.parse(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    if never_written(file):
-        sys.exit(FetchExit.ABSENT)
+    wanted = Wanted(name, destination.absolute(), Path.cwd(), data_dir, system_identifier, tail)
+    sys.exit(answer(wanted, lambda: Access(begin(config_file)), Placing(wanted.destination), _tell))
+
+
+@wal.command("archiver")
+@click.option("--socket", type=click.Path(path_type=Path), help="Listen here instead of at wal.socket.")
+@configured
+def archiver_command(socket: Path | None, config_file: Path | None) -> None:
+    """Serve PostgreSQL's archive_command and restore_command on this host, ahead of its questions.
+
+    For systemd. SIGTERM ends it: what has begun is finished, and what is left is done by whoever asks for it.
+    """
+    from ops.config import DEFAULT_PATH  # noqa: PLC0415
+    from ops.wal.archiver.server import run  # noqa: PLC0415
+    from ops.wal.archiver.service import Service  # noqa: PLC0415
+
     config = begin(config_file)
-    place = first_data_dir([data_dir] if data_dir else [here, destination.parent.parent, config.postgres.data_dir])
-    standby = place is not None and (place / "standby.signal").exists()
-    try:
-        repository = _repository_of_database(place, config, system_identifier, patient=not standby)
-        if place is not None and standby:
-            promoting = (place / "promote").exists
-            found = fetch_for_standby(
-                repository, file, destination, patience=config.wal.standby_patience, hurry=promoting, told=_tell
-            )
-        else:
-            found = fetch_for_recovery(repository, file, destination)
-    except Exception as error:
-        own = has_history(file, destination.parent)
-        if fetch_exit(error, standby=standby, own_history=own) is FetchExit.STOP:
-            raise
-        with suppress(Exception):
-            _tell(error)
-            instead = "uses its own copy" if own else "asks its primary, because this is a standby, and then again"
-            click.echo(f"{name} was not fetched: PostgreSQL {instead}", err=True)
-        sys.exit(FetchExit.ABSENT)
-    sys.exit(FetchExit.FETCHED if found else FetchExit.ABSENT)
+    source = Path(config_file or os.environ.get("OPS_CONFIG") or DEFAULT_PATH).absolute()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    place = socket or config.wal.socket
+    service = Service(config, source)
+    click.echo(f"archiver: serving at {place}", err=True)
+    run(place, service, stop)
+    click.echo("archiver: stopped", err=True)
+
+
+@wal.command("status")
+@click.option("--socket", type=click.Path(path_type=Path), help="Of the service, instead of wal.socket.")
+@configured
+@as_json_flag
+@click.pass_context
+def status_command(ctx: click.Context, socket: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """How archiving on this host is doing.
+
+    Exit 0: the service runs, and nothing that waits has failed. 1: it is down, or something has. 3: could not find out.
+    """
+    from ops.wal.archiver.status import status  # noqa: PLC0415
+
+    config = begin(config_file)
+    found = status(socket or config.wal.socket, config.postgres.data_dir)
+    if as_json:
+        emit_json(found.as_dict())
+    else:
+        _print_status(found)
+    ctx.exit(Exit.OK if found.healthy else Exit.NO)
+
+
+def _print_status(found: Status) -> None:
+    fields = found.as_dict()
+    waiting = f"{fields['queue']} files"
+    if found.oldest is not None:
+        waiting += f", the oldest {fields['oldest_unarchived']} for {seconds(found.oldest_age)}"
+    service = f"up since {_moment(fields['started'])}" if found.service else f"down: {found.trouble}"
+    rows: list[tuple[str, object]] = [("service", service), ("waiting", waiting)]
+    if found.service:
+        last = fields["last_archived"]
+        rows += [
+            ("in flight", fields["in_flight"]),
+            ("last archived", f"{last} at {_moment(fields['last_archived_at'])}" if last else "nothing yet"),
+            ("throughput", f"{size(fields['bytes_per_second'])}/s, {fields['segments_per_second']} files/s"),
+            ("live tail", f"to {fields['tail']['lsn']}" if fields["tail"] else "none: no primary, or turned off"),
+            ("archived", f"{fields['archived_total']} files, {size(fields['archived_bytes_total'])}"),
+            ("fetched", f"{fields['fetched_total']} files, {fields['prefetched_total']} of them ahead"),
+        ]
+    click.echo(pairs(rows))
+    for duty, trouble in fields["troubles"].items():
+        click.echo(f"\nTROUBLE  {duty}\n" + textwrap.indent(trouble, " " * 9))
+    for failure in fields["failures"]:
+        click.echo(f"\nFAILED  {failure['file']} at {_moment(failure['at'])}\n        {failure['reason']}")
+
+
+def _moment(text: str) -> str:
+    return timestamp(datetime.fromisoformat(text).replace(microsecond=0))
 
 
 @wal.command("list")
@@ -190,74 +255,11 @@ def list_command(system_identifier: int | None, config_file: Path | None, as_jso
     click.echo(table(rows, headers, right=("timeline", "segments", "stored")))
 
 
-@wal.command("gaps")
-@identified
-@configured
-@as_json_flag
-@click.pass_context
-def gaps_command(ctx: click.Context, system_identifier: int | None, config_file: Path | None, as_json: bool) -> None:
-    """Each segment that is missing between the oldest base backup and the newest WAL.
-
-    Asks only the store, by name. Exit 0: none is missing. 1: some are. 3: the store gave no answer.
-    """
-    from ops.backup.catalog import backups  # noqa: PLC0415
-    from ops.model.continuity import Start  # noqa: PLC0415
-    from ops.wal.archive import survey  # noqa: PLC0415
-    from ops.wal.gaps import examine  # noqa: PLC0415
-
-    repository = repository_of(begin(config_file), system_identifier)
-    # The backups first: what they need was there before they were, whatever is archived in the meantime.
-    starts = [Start(backup.timeline, backup.start_lsn, backup.stop_lsn) for backup in backups(repository)]
-    report = examine(survey(repository), starts)
-    if as_json:
-        identity = {"cluster": repository.layout.cluster, "system_identifier": repository.system_identifier}
-        emit_json(identity | report.as_dict())
-    else:
-        _print_report(report)
-    ctx.exit(Exit.OK if report.complete else Exit.NO)
-
-
-def _print_report(report: Report) -> None:
-    reached = f"{report.frontier.name}, which ends at {report.frontier.end}" if report.frontier else "no WAL"
-    click.echo(pairs([("from", report.origin), ("to", reached), ("segments stored", report.segments)]))
-    for hole in report.holes:
-        click.echo(f"\nMISSING  {hole}")
-        click.echo(f"         no recovery to a position from {hole.first.start} {report.until(hole)}")
-    for timeline in report.unexplained:
-        click.echo(f"\nMISSING  {timeline:08X}.history")
-        click.echo(f"         a recovery cannot follow timeline {timeline}")
-    for key in report.strangers:
-        click.echo(f"\nUNKNOWN  {key}")
-        click.echo("         not a name that PostgreSQL gives; nobody reads it")
-    if report.complete:
-        click.echo("no gaps")
-
-
-def _repository_of_database(
-    data_dir: Path | None, config: Config, system_identifier: int | None, *, patient: bool
-) -> Repository:
-    """The repository of the database in `data_dir`, taken to exist; without a database the one that is asked for.
-
-    `patient` False: the store's own retries are off, because the caller has better ones.
-    """
-    from ops.model.layout import Layout  # noqa: PLC0415
-    from ops.postgres.control import ControlData  # noqa: PLC0415
-    from ops.store import open_store  # noqa: PLC0415
-    from ops.store.repository import Repository, current  # noqa: PLC0415
-
-    settings = config.repository
-    if settings.type == "s3" and not patient:
-        settings = settings.model_copy(update={"attempts": 1})
-    store = open_store(settings)
-    if data_dir is None or system_identifier is not None:
-        return current(store, settings.prefix, config.cluster, system_identifier)
-    identifier = ControlData.read(data_dir).system_identifier
-    return Repository(store, Layout(settings.prefix, config.cluster, identifier))
-
-
-def _tell(error: BaseException) -> None:
+def _tell(error: BaseException | str) -> None:
     """What went wrong, on stderr, which ends up in PostgreSQL's log."""
-    if isinstance(error, OpsError):
+    if isinstance(error, str):
+        click.echo(error, err=True)
+    elif isinstance(error, OpsError):
         print_error(error)
     elif isinstance(error, click.ClickException):
         error.show()

@@ -239,14 +239,21 @@ def _restore_command(config: Config, home: Path) -> str:
 
     Its configuration goes into `home`: that of the host may name another cluster.
     """
-    settings = config.repository.model_dump(mode="json", exclude_none=True)
-    # TOML takes plain values as JSON writes them.
-    lines = [f"cluster = {json.dumps(config.cluster)}", "[repository]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    lines = [f"cluster = {json.dumps(config.cluster)}"]
+    for table in ("repository", "keys"):
+        settings = getattr(config, table).model_dump(mode="json", exclude_none=True)
+        lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in settings.items())]
     own = home / "ops.toml"
     own.write_text("\n".join(lines) + "\n")
     command = shlex.join([sys.executable, "-I", "-m", "ops", "wal", "fetch", "--config", str(own)])
     return command.replace("%", "%%") + " %f %p"
+
+
+def _toml(value: object) -> str:
+    """TOML takes plain values as JSON writes them, and tables of them nearly so."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value)
 
 
 def _available(libraries: str, bin_dir: Path) -> tuple[list[str], list[str]]:

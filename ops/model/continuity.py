@@ -7,7 +7,8 @@ PostgreSQL copies what came before into the first segment of the new timeline.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ops.model.lsn import LSN
@@ -26,6 +27,26 @@ class Archive:
     segments: Mapping[int, frozenset[int]] = field(default_factory=dict)
     histories: Mapping[int, History] = field(default_factory=dict)
     segment_size: int = DEFAULT_SEGMENT_SIZE
+
+    def joined(self, segments: Iterable[Segment]) -> Archive:
+        """With these segments as well."""
+        return self._changed(segments, frozenset.union)
+
+    def without(self, segments: Iterable[Segment]) -> Archive:
+        """As if these segments were not there."""
+        return self._changed(segments, frozenset.difference)
+
+    def _changed(
+        self, segments: Iterable[Segment], change: Callable[[frozenset[int], frozenset[int]], frozenset[int]]
+    ) -> Archive:
+        found: defaultdict[int, set[int]] = defaultdict(set)
+        for segment in segments:
+            found[segment.timeline].add(segment.number)
+        held = {
+            timeline: change(self.segments.get(timeline, frozenset()), frozenset(found.get(timeline, ())))
+            for timeline in self.segments.keys() | found.keys()
+        }
+        return Archive(held, self.histories, self.segment_size)
 
     def holds(self, segment: Segment) -> bool:
         return segment.number in self.segments.get(segment.timeline, frozenset())
@@ -84,13 +105,16 @@ def needed(history: History, first: LSN, last: LSN, size: int) -> Iterator[Segme
         yield Segment(history.timeline_at(end), number, size)
 
 
-def missing(archive: Archive, start: Start, history: History | None = None) -> list[Hole]:
+def missing(
+    archive: Archive, start: Start, history: History | None = None, *, known: Archive | None = None
+) -> list[Hole]:
     """The holes between `start` and the last WAL along `history` (default: the newest one), in order.
 
-    What is not archived yet is no hole: WAL counts as missing where later WAL is there, or before `through`.
+    What is not archived yet is no hole: WAL counts as missing where later WAL is there, or before `through`, or where
+    it is `known` to have been there once.
     """
     history = history or newest_history(archive, start)
-    end = _end(archive, start, history)
+    end = _end(known or archive, start, history)
     if end is None:
         return []
     gone = (segment for segment in needed(history, start.lsn, end, archive.segment_size) if not archive.holds(segment))
@@ -118,6 +142,33 @@ def unexplained(archive: Archive) -> list[int]:
     known = {timeline for timeline, numbers in archive.segments.items() if numbers}
     ancestors = {ancestor.timeline for history in archive.histories.values() for ancestor in history.ancestors}
     return sorted(timeline for timeline in known | ancestors if archive.history(timeline) is None)
+
+
+def owed(history: History, replayed: LSN, here: Iterable[Segment], archive: Archive) -> list[Segment]:
+    """Segments that a member still has and the archive lacks, of the timelines that `history` has left; in order.
+
+    The server of that timeline is gone, so that nobody else will archive them. `replayed`: the member has all WAL
+    along `history` before it, so that what ends there is complete. Nothing that reaches beyond the point where the
+    history left its timeline: these bytes belong to a branch that was cut off. And nothing older than what is archived:
+    that was let go of on purpose.
+    """
+    size = archive.segment_size
+    left = {ancestor.timeline: ancestor.left_at for ancestor in history.ancestors}
+    stored = [
+        min(numbers)
+        for timeline, numbers in archive.segments.items()
+        if numbers and timeline in {*left, history.timeline}
+    ]
+    oldest = min(stored, default=0)
+    return sorted(
+        segment
+        for segment in set(here)
+        if segment.size == size
+        and segment.number >= oldest
+        and segment.timeline in left
+        and segment.end <= min(left[segment.timeline], replayed)
+        and not archive.holds(segment)
+    )
 
 
 def merge(holes: Sequence[Hole]) -> list[Hole]:

@@ -6,7 +6,8 @@
     then          the payload: the plain bytes, compressed, then (where the header says so) encrypted
 
 The header travels inside the object and not as S3 metadata, so that a copy in a plain folder, or a mirror
-made by another tool, is still complete. It is never secret, and with encryption it is authenticated data.
+made by another tool, is still complete. It is never secret, and with encryption all bytes before the payload are
+authenticated with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import json
 import struct
 from dataclasses import asdict, dataclass
 from typing import Literal
+
+ObjectKind = Literal["wal", "manifest", "ledger"]
 
 MAGIC = b"PENDOPS1"
 _PREFIX = struct.Struct(">8sI")
@@ -29,25 +32,36 @@ class EnvelopeError(ValueError):
 class Header:
     """What an object says of itself.
 
-    `sha256` is of the plain bytes, in hexadecimal; `system_identifier` is the database's; `encryption` is
-    None for plaintext and otherwise the parameters of the cipher.
+    `system_identifier` is the database's; `sha256` is of the plain bytes, in hexadecimal. `encryption` is None for
+    plaintext; otherwise `sha256` is None, since it would confirm a guess, and these are the parameters of the cipher
+    (`cipher`, `key`, `salt`) with a keyed `digest` in its stead.
     """
 
-    kind: Literal["wal", "manifest", "evidence"]
+    kind: ObjectKind
     name: str
     system_identifier: int
     size: int
-    sha256: str
+    sha256: str | None
     compression: Literal["zstd", "none"] = "zstd"
     encryption: dict[str, str] | None = None
+
+    @property
+    def digest(self) -> str:
+        """The digest in words for a message; two of them compare only under one data key."""
+        return f"SHA-256 {self.sha256}" if self.encryption is None else f"keyed {self.encryption.get('digest')}"
 
 
 def encode(header: Header, payload: bytes) -> bytes:
     """The object as it is stored."""
+    return encode_header(header) + payload
+
+
+def encode_header(header: Header) -> bytes:
+    """All that comes before the payload."""
     text = json.dumps(asdict(header), separators=(",", ":"), sort_keys=True).encode()
     if len(text) > MAX_HEADER:
         raise ValueError(f"a header of {len(text)} bytes is more than the {MAX_HEADER} that readers accept")
-    return _PREFIX.pack(MAGIC, len(text)) + text + payload
+    return _PREFIX.pack(MAGIC, len(text)) + text
 
 
 def decode(blob: bytes) -> tuple[Header, bytes]:
@@ -67,7 +81,9 @@ def decode_header(blob: bytes) -> tuple[Header, int]:
     if length > MAX_HEADER or len(blob) < end:
         raise EnvelopeError("its header is cut off")
     try:
-        fields = json.loads(blob[_PREFIX.size : end])
-        return Header(**fields), end
+        header = Header(**json.loads(blob[_PREFIX.size : end]))
+        if not isinstance(header.encryption, dict | None):
+            raise TypeError(f"encryption is {header.encryption!r}")
+        return header, end
     except (ValueError, TypeError) as error:
         raise EnvelopeError(f"its header is damaged: {error}") from error

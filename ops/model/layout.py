@@ -4,9 +4,13 @@
         repository.json                 what this repository holds: format, segment size, version
         wal/<timeline>/<name>           segments, .partial and .backup files, by PostgreSQL's exact names
         wal/<timeline>.history
+        tail/<segment>/<start>-<end>    pieces of the segment that is still being written
         packs/<pack id>                 blocks of base backups, with a trailing index
         backups/<backup id>/files       which blocks make up which file
         backups/<backup id>/manifest    put last: its existence is the commit
+        keys/<data key>.<kek>           data keys, each wrapped by a key-encryption key
+        probes/<moment>.json            what the store was found to do, when somebody tried
+        ledger/<moment>.part, .full     which WAL was verified when
         evidence/drills/<drill id>.json what a drill proved
 
 The system identifier keeps a rebuilt or upgraded cluster of the same name apart from its predecessor.
@@ -17,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ops.model.segment import Kind, WalFile
+from ops.model.tail import Piece
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,13 @@ class Layout:
         return f"{self.wal_root}{file.timeline:08X}/{file.name}"
 
     @property
+    def tail_root(self) -> str:
+        return f"{self.root}tail/"
+
+    def tail(self, piece: Piece) -> str:
+        return f"{self.tail_root}{piece.segment}/{piece.name}"
+
+    @property
     def packs(self) -> str:
         return f"{self.root}packs/"
 
@@ -60,6 +72,21 @@ class Layout:
 
     def files(self, backup_id: str) -> str:
         return f"{self.backups}{backup_id}/files"
+
+    @property
+    def probes(self) -> str:
+        return f"{self.root}probes/"
+
+    @property
+    def keys(self) -> str:
+        return f"{self.root}keys/"
+
+    def key(self, data_key: str, key_encryption_key: str) -> str:
+        return f"{self.keys}{data_key}.{key_encryption_key}"
+
+    @property
+    def ledger(self) -> str:
+        return f"{self.root}ledger/"
 
     @property
     def drills(self) -> str:

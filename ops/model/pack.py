@@ -1,12 +1,12 @@
 """Packs: the objects that hold the blocks of base backups (docs/repository-format.md).
 
     bytes 0-7   magic, b"PENDPACK"
-    then        the blocks, one after another, each compressed on its own or stored as it is
+    then        the blocks, one after another, each compressed on its own or stored as it is, then sealed or not
     then        the index: one ENTRY a block, in the same order
     then        the footer, FOOTER.size bytes: where the index is, its SHA-256, and how the blocks are sealed
 
 A pack is named by the SHA-256 of all its bytes: the name proves the contents, and a retry or a race puts the
-same bytes under the same key. The footer's cipher, key and salt are zero until blocks are encrypted.
+same bytes under the same key. Cipher, key and salt of the footer are zero where the blocks are not encrypted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Protocol
 
 MAGIC = b"PENDPACK"
 FORMAT = 1
@@ -25,6 +26,7 @@ ENTRY = struct.Struct(">32sQIII")
 FOOTER = struct.Struct(">QQ32s16s16sII8s")
 FLAG_ZSTD = 1
 NO_CIPHER = 0
+AES_256_GCM = 1
 _ZEROS = bytes(16)
 
 # A pack is closed when it reaches either: 32 MiB keep a PUT efficient and two workers below 100 MiB of memory,
@@ -35,6 +37,24 @@ MAX_BLOCKS = 4096
 
 class PackError(ValueError):
     """The bytes are no pack of ours, or a damaged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """How the blocks of a pack are sealed: the data key, by its id, and the salt of this pack."""
+
+    key_id: str
+    salt: bytes
+
+
+class Cipher(Protocol):
+    """What seals the blocks of one pack."""
+
+    @property
+    def sealing(self) -> Sealing: ...
+
+    def seal(self, payload: bytes | bytearray | memoryview, offset: int) -> bytes:
+        """The bytes to store at `offset` of the pack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +87,10 @@ class PackRef:
 
 
 class Builder:
-    """Collects the blocks of one pack in memory."""
+    """Collects the blocks of one pack in memory, sealed where there is a cipher."""
 
-    def __init__(self) -> None:
+    def __init__(self, cipher: Cipher | None = None) -> None:
+        self._cipher = cipher
         # BytesIO.getvalue() hands out its own buffer, so a pack is never held twice.
         self._body = BytesIO()
         self._body.write(MAGIC)
@@ -84,6 +105,8 @@ class Builder:
 
     def add(self, block: bytes, payload: bytes | bytearray | memoryview, plain: int, *, compressed: bool) -> int:
         """Append a block, by its id; its ordinal in the pack."""
+        if self._cipher is not None:
+            payload = self._cipher.seal(payload, self._body.tell())
         self._entries.append(Entry(block, self._body.tell(), len(payload), plain, compressed))
         self._body.write(payload)
         return len(self._entries) - 1
@@ -96,7 +119,11 @@ class Builder:
             for entry in self._entries
         )
         digest = hashlib.sha256(index).digest()
-        tail = index + FOOTER.pack(offset, len(index), digest, _ZEROS, _ZEROS, NO_CIPHER, FORMAT, MAGIC)
+        key, salt, cipher = _ZEROS, _ZEROS, NO_CIPHER
+        if self._cipher is not None:
+            sealing = self._cipher.sealing
+            key, salt, cipher = bytes.fromhex(sealing.key_id), sealing.salt, AES_256_GCM
+        tail = index + FOOTER.pack(offset, len(index), digest, key, salt, cipher, FORMAT, MAGIC)
         self._body.write(tail)
         body = self._body.getvalue()
         name = hashlib.sha256(body).hexdigest()
@@ -113,6 +140,19 @@ def parse_tail(tail: bytes, pack: PackRef) -> list[Entry]:
     if hashlib.sha256(tail).hexdigest() != pack.tail_sha256:
         raise PackError("index and footer are not those that the backup refers to")
     return _parse(tail, pack.size)
+
+
+def sealing(tail: bytes) -> Sealing | None:
+    """How the blocks are sealed, by the footer at the end of `tail`; None where they are not.
+
+    PackError where it is no footer. Nothing else is compared: `parse_tail` does that.
+    """
+    if len(tail) < FOOTER.size:
+        raise PackError("is cut off")
+    _, _, _, key, salt, cipher, _, magic = FOOTER.unpack_from(tail, len(tail) - FOOTER.size)
+    if magic != MAGIC:
+        raise PackError(f"ends with {magic!r}, not with {MAGIC!r}")
+    return Sealing(key.hex(), salt) if cipher == AES_256_GCM else None
 
 
 def parse(body: bytes) -> tuple[PackRef, list[Entry]]:
@@ -133,13 +173,13 @@ def parse(body: bytes) -> tuple[PackRef, list[Entry]]:
 
 def _parse(tail: bytes, size: int) -> list[Entry]:
     """The entries of an index that lies before its footer at the end of a pack of `size` bytes."""
-    offset, length, digest, _key, _salt, cipher, format_, magic = FOOTER.unpack_from(tail, len(tail) - FOOTER.size)
+    offset, length, digest, _, _, cipher, format_, magic = FOOTER.unpack_from(tail, len(tail) - FOOTER.size)
     index = tail[: -FOOTER.size]
     if magic != MAGIC:
         raise PackError(f"ends with {magic!r}, not with {MAGIC!r}")
     if format_ != FORMAT:
         raise PackError(f"has format {format_}; this version reads format {FORMAT}")
-    if cipher != NO_CIPHER:
+    if cipher not in (NO_CIPHER, AES_256_GCM):
         raise PackError(f"is sealed with cipher {cipher}, which this version does not know")
     if length != len(index) or length % ENTRY.size or offset + length + FOOTER.size != size:
         raise PackError("the footer does not point to the index")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import OpsError
+from ops.model.lsn import LSN
 
 # ControlFileData (src/include/catalog/pg_control.h) begins with the system identifier and the version of the
 # file's own layout, in the byte order of the machine.
@@ -61,8 +62,27 @@ def major_version(data_dir: Path) -> int:
         raise OpsError(f"could not read PostgreSQL's version from {path}", detail=str(error)) from error
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """The latest checkpoint, of a standby the latest restartpoint: the server has all WAL before `redo`."""
+
+    timeline: int
+    redo: LSN
+
+
+def checkpoint(bin_dir: Path, data_dir: Path) -> Checkpoint:
+    """The latest checkpoint of the database in `data_dir`, by its pg_controldata. The server may run."""
+    fields = _control_data(bin_dir, data_dir, "Latest checkpoint's TimeLineID", "Latest checkpoint's REDO location")
+    return Checkpoint(int(fields[0]), LSN.parse(fields[1]))
+
+
 def segment_size(bin_dir: Path, data_dir: Path) -> int:
     """Bytes in a WAL segment of the database in `data_dir`, by its pg_controldata."""
+    return int(_control_data(bin_dir, data_dir, "Bytes per WAL segment")[0])
+
+
+def _control_data(bin_dir: Path, data_dir: Path, *labels: str) -> list[str]:
+    """What pg_controldata says under these labels."""
     command = [bin_dir / "pg_controldata", data_dir]
     try:
         output = subprocess.run(
@@ -74,8 +94,7 @@ def segment_size(bin_dir: Path, data_dir: Path) -> int:
             detail=str(getattr(error, "stderr", None) or error),
             hint="postgres.bin_dir in the configuration has to be the server's own version.",
         ) from error
-    for line in output.splitlines():
-        label, _, value = line.partition(":")
-        if label == "Bytes per WAL segment":
-            return int(value)
-    raise OpsError(f"{command[0]} did not say how large a WAL segment is", detail=output[:500])
+    found = {label: value.strip() for label, _, value in (line.partition(":") for line in output.splitlines())}
+    if missing := [label for label in labels if label not in found]:
+        raise OpsError(f"{command[0]} did not say: {', '.join(missing)}", detail=output[:500])
+    return [found[label] for label in labels]

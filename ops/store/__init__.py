@@ -11,7 +11,16 @@ from ops.store.base import Store
 
 
 def open_store(settings: S3Repository | FolderRepository) -> Store:
-    """The store that the `[repository]` section names. Nothing is asked of it yet."""
+    """The store that the section of a repository names. Nothing is asked of it yet."""
+    store = _open(settings)
+    if settings.bandwidth is None:
+        return store
+    from ops.store.throttle import Throttled  # noqa: PLC0415
+
+    return Throttled(store, settings.bandwidth)
+
+
+def _open(settings: S3Repository | FolderRepository) -> Store:
     if isinstance(settings, FolderRepository):
         from ops.store.folder import FolderStore  # noqa: PLC0415
 

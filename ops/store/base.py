@@ -20,6 +20,19 @@ class Stored:
     modified: datetime
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a store does beyond the contract; None where it does not say, or it means nothing there.
+
+    `checksums`: it refuses bytes that do not have the SHA-256 that came with them. `versioning`: `enabled`, `suspended`
+    or `off`. `object_lock`: `off`, `on`, or with a default such as `on, COMPLIANCE for 30 days`.
+    """
+
+    checksums: bool | None = None
+    versioning: str | None = None
+    object_lock: str | None = None
+
+
 class NotFound(OpsError):
     """The store answered, and what it answered is that there is no such object."""
 
@@ -62,3 +75,6 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
+
+    def traits(self, key: str) -> Traits:
+        """What this store does beyond the contract. `key` is free to try it with, and is free again afterwards."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import configparser
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.errors import UsageError
+from ops.store.private import read_private
 
 
 @dataclass(frozen=True)
@@ -19,33 +19,21 @@ class Credentials:
     session_token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def read(cls, path: Path) -> Credentials:
-        """From the `[default]` section; UsageError for a file that is missing, open to others, or not of that form."""
+    def read(cls, path: Path, profile: str = "default") -> Credentials:
+        """From the section `profile`; UsageError for a file that is missing, open to others, or not of that form."""
         hint = "The deploy writes it: mode 0400, owned by the user that PostgreSQL runs as."
-        try:
-            with path.open(encoding="utf-8") as file:
-                mode = os.fstat(file.fileno()).st_mode & 0o777
-                text = file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise UsageError(f"could not read the credentials file {path}", detail=reason, hint=hint) from None
-        if mode & 0o077:
-            raise UsageError(
-                f"the credentials file {path} can be read by others",
-                detail=f"its mode is {mode:04o}",
-                hint=f"chmod 0400 {path}, and replace the keys if others use this host.",
-            )
+        text = read_private(path, "credentials file", hint)
         # No interpolation: a secret may contain a percent sign. The parser's own message quotes the line that
         # it did not understand, which may be the secret, so it goes nowhere.
         parser = configparser.ConfigParser(interpolation=None, default_section="")
         try:
             parser.read_string(text)
-            section = parser["default"]
+            section = parser[profile]
             access_key, secret_key = section["aws_access_key_id"], section["aws_secret_access_key"]
         except (configparser.Error, KeyError):
             raise UsageError(
                 f"the credentials file {path} is not of the expected form",
-                detail="expected a section [default] with aws_access_key_id and aws_secret_access_key",
+                detail=f"expected a section [{profile}] with aws_access_key_id and aws_secret_access_key",
                 hint=hint,
             ) from None
         return cls(access_key, secret_key, section.get("aws_session_token"))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ops.errors import OpsError, Unreachable
-from ops.store.base import AlreadyExists, NotFound, Stored
+from ops.store.base import AlreadyExists, NotFound, Stored, Traits
 from ops.store.durable import sync_directory
 
 # Objects appear under their key only when they are complete: they are written here first, then linked.
@@ -79,6 +79,9 @@ class FolderStore:
     def delete(self, key: str) -> None:
         with self._answering(f"delete {key}"):
             self._file(key).unlink(missing_ok=True)
+
+    def traits(self, key: str) -> Traits:
+        return Traits()
 
     def _file(self, key: str) -> Path:
         parts = key.split("/")

@@ -9,10 +9,19 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from ops.errors import OpsError, Unreachable, UsageError
+from ops.errors import OpsError, UsageError
+from ops.model.envelope import Header, ObjectKind
+from ops.model.keys import CIPHER, KEY_SIZE, SALT_SIZE, NotAuthentic, block_key_context
 from ops.model.layout import Layout, cluster_root
+from ops.model.pack import PackError, Sealing
+from ops.store import codec
 from ops.store.base import AlreadyExists, NotFound, Store
+
+if TYPE_CHECKING:
+    from ops.config import Keys
+    from ops.store.keyring import Keyring, PackCipher
 
 FORMAT = 1
 
@@ -21,15 +30,15 @@ FORMAT = 1
 class RepositoryInfo:
     """The contents of `repository.json`.
 
-    `segment_size` and `block_size` are in bytes, `postgres_version` is the major version. `block_key` (32 bytes
-    in hexadecimal) names the blocks of base backups by keyed hash; with encryption it will be wrapped.
+    `segment_size` and `block_size` are in bytes, `postgres_version` is the major version. `block_key` names the blocks
+    of base backups by keyed hash: 32 bytes in hexadecimal, or, with encryption, what `Repository.block_key` opens.
     """
 
     cluster: str
     system_identifier: int
     segment_size: int
     postgres_version: int
-    block_key: str
+    block_key: str | dict[str, str]
     block_size: int = 128 * 1024
     block_hash: str = "hmac-sha256"
     encryption: str = "none"
@@ -38,10 +47,11 @@ class RepositoryInfo:
 
 @dataclass(frozen=True)
 class Repository:
-    """One cluster's part of a store."""
+    """One cluster's part of a store. Without a keyring it is plaintext, as its settings declare."""
 
     store: Store
     layout: Layout
+    keyring: Keyring | None = None
 
     @property
     def system_identifier(self) -> int:
@@ -51,9 +61,62 @@ class Repository:
         """What `repository.json` says; NotFound where nothing was ever put here."""
         return _parse(self.store.get(self.layout.repository), self.layout, self.store)
 
+    def seal(self, kind: ObjectKind, name: str, plain: bytes, *, level: int) -> bytes:
+        """`plain` as the object to store in this repository."""
+        return codec.seal(kind, name, self.system_identifier, plain, level=level, keyring=self.keyring)
+
+    def unseal(self, blob: bytes, *, kind: ObjectKind, name: str) -> bytes:
+        """The plain bytes of one of this repository's objects; the errors of `codec.unseal`."""
+        return codec.unseal(blob, kind=kind, name=name, system_identifier=self.system_identifier, keyring=self.keyring)
+
+    def same(self, header: Header, plain: bytes) -> bool:
+        """Whether the stored object with this header is `plain` of this database."""
+        return codec.same(header, self.system_identifier, plain, self.keyring)
+
+    def block_key(self, info: RepositoryInfo) -> bytes:
+        """The key that names blocks; Damaged where it cannot be opened, KeyUnavailable without its data key."""
+        check_encryption(info, self)
+        if self.keyring is None:
+            return bytes.fromhex(str(info.block_key))
+        from ops.store.keyring import Purpose  # noqa: PLC0415
+
+        context = block_key_context(self.layout.cluster, self.layout.system_identifier)
+        try:
+            assert isinstance(info.block_key, dict)
+            key, salt = self.keyring.get(info.block_key["key"]), bytes.fromhex(info.block_key["salt"])
+            return key.open(Purpose.BLOCK_KEY, salt, bytes.fromhex(info.block_key["sealed"]), context)
+        except (NotAuthentic, ValueError, KeyError, AssertionError) as error:
+            raise codec.damaged(self.layout.repository, f"its block key does not open: {error}") from error
+
+    def new_pack_cipher(self) -> PackCipher | None:
+        """What seals the blocks of a new pack; None in a repository of plaintext."""
+        return None if self.keyring is None else self.keyring.newest().pack_cipher(secrets.token_bytes(SALT_SIZE))
+
+    def pack_cipher(self, sealing: Sealing | None) -> PackCipher | None:
+        """What opens the blocks of a stored pack; PackError where it is not sealed as this repository is to be."""
+        if self.keyring is None and sealing is None:
+            return None
+        if self.keyring is None:
+            raise PackError("is encrypted, and this repository is declared to be plaintext")
+        if sealing is None:
+            raise PackError("is plaintext, and this repository is declared to be encrypted")
+        return self.keyring.get(sealing.key_id).pack_cipher(sealing.salt)
+
+
+def repository_at(store: Store, layout: Layout, encryption: str, keys: Keys) -> Repository:
+    """The repository at that place, with its keyring where it is encrypted. Nothing is read yet."""
+    if encryption == "none":
+        return Repository(store, layout)
+    from ops.store.keyring import KeyFiles, Keyring  # noqa: PLC0415  40 ms, which plaintext need not pay
+
+    return Repository(store, layout, Keyring(store, layout, KeyFiles(keys)))
+
 
 def find(store: Store, prefix: str, cluster: str) -> list[Repository]:
-    """The repositories of all databases that ever went by the name `cluster`, by system identifier."""
+    """The repositories of all databases that ever went by the name `cluster`, by system identifier.
+
+    They come without keys, fit for what needs none.
+    """
     names = store.folders(cluster_root(prefix, cluster))
     layouts = [Layout(prefix, cluster, int(name)) for name in names if name.isdecimal()]
     return [Repository(store, layout) for layout in sorted(layouts, key=_identifier) if _exists(store, layout)]
@@ -88,12 +151,12 @@ def current(store: Store, prefix: str, cluster: str, system_identifier: int | No
     return found[0]
 
 
-def ensure(store: Store, layout: Layout, *, segment_size: int, postgres_version: int) -> RepositoryInfo:
+def ensure(repository: Repository, *, segment_size: int, postgres_version: int) -> RepositoryInfo:
     """What `repository.json` says, after putting it there if nobody has yet. One request where it is there.
 
-    Raises OpsError where it says something else than this server.
+    Raises OpsError where it says something else than this server or our settings.
     """
-    repository = Repository(store, layout)
+    store, layout = repository.store, repository.layout
     try:
         info = repository.describe()
     except NotFound:
@@ -102,7 +165,8 @@ def ensure(store: Store, layout: Layout, *, segment_size: int, postgres_version:
             system_identifier=layout.system_identifier,
             segment_size=segment_size,
             postgres_version=postgres_version,
-            block_key=secrets.token_hex(32),
+            block_key=_new_block_key(repository),
+            encryption="none" if repository.keyring is None else CIPHER,
         )
         try:
             store.put(layout.repository, (json.dumps(asdict(info), indent=2) + "\n").encode())
@@ -115,42 +179,36 @@ def ensure(store: Store, layout: Layout, *, segment_size: int, postgres_version:
             detail=f"segment size and major version there: {theirs}, here: {ours}",
             hint="A database keeps both for as long as it keeps its system identifier. Which server is this?",
         )
+    check_encryption(info, repository)
     return info
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What a store did with a throwaway object. `cleaned` False: it may not be deleted, as in a bucket under lock."""
+def check_encryption(info: RepositoryInfo, repository: Repository) -> None:
+    """OpsError where the repository is encrypted and our settings say that it is not, or the other way round."""
+    declared = "none" if repository.keyring is None else CIPHER
+    if info.encryption != declared:
+        raise OpsError(
+            f"{repository.layout.root} in {repository.store.name} has encryption {info.encryption!r}, and the "
+            f"configuration says {declared!r}",
+            detail="A repository stays what it was made as, so that nobody can turn its encryption off from outside.",
+            hint="Correct `encryption` in the repository's section. To begin to encrypt, name a new prefix there and "
+            "take a base backup at once; the old repository stays readable under its own settings.",
+        )
 
-    conditional_writes: bool
-    reads_back: bool
-    cleaned: bool
 
-    @property
-    def usable(self) -> bool:
-        return self.conditional_writes and self.reads_back
+def _new_block_key(repository: Repository) -> str | dict[str, str]:
+    """A key to name blocks by, sealed with a first data key where the repository is to be encrypted."""
+    secret = secrets.token_bytes(KEY_SIZE)
+    if repository.keyring is None:
+        return secret.hex()
+    from ops.store.keyring import Purpose  # noqa: PLC0415
 
-
-def probe(store: Store, layout: Layout) -> Probe:
-    """Try whether the store refuses to overwrite, which everything here rests on, and returns what was put.
-
-    A store that ignores the condition would let two servers overwrite each other's WAL in silence.
-    """
-    key = f"{layout.root}probe/{secrets.token_hex(8)}"
-    first, second = secrets.token_bytes(64), secrets.token_bytes(64)
-    store.put(key, first)
-    try:
-        store.put(key, second)
-        refused = False
-    except AlreadyExists:
-        refused = True
-    reads_back = store.get(key) == (first if refused else second)
-    try:
-        store.delete(key)
-        cleaned = not any(store.list(key))
-    except Unreachable:
-        cleaned = False
-    return Probe(refused, reads_back, cleaned)
+    layout = repository.layout
+    # Wrapped keys that are there already are those of a host that was as fast, or was killed before the next step.
+    key = repository.keyring.newest() if repository.keyring.wraps() else repository.keyring.make()
+    salt = secrets.token_bytes(SALT_SIZE)
+    context = block_key_context(layout.cluster, layout.system_identifier)
+    return {"key": key.id, "salt": salt.hex(), "sealed": key.seal(Purpose.BLOCK_KEY, salt, secret, context).hex()}
 
 
 def _identifier(layout: Layout) -> int:
@@ -173,10 +231,10 @@ def _parse(body: bytes, layout: Layout, store: Store) -> RepositoryInfo:
                 f"{layout.repository} in {store.name} has format {fields['format']}, this version knows {FORMAT}",
                 hint="A newer `ops` has written here. Update this host.",
             )
-        if fields["encryption"] != "none":
+        if fields["encryption"] not in ("none", CIPHER):
             raise OpsError(
-                f"{layout.repository} in {store.name} is encrypted ({fields['encryption']}), which this version cannot",
-                hint="A newer `ops` has written here. Update this host: plain objects do not belong there.",
+                f"{layout.repository} in {store.name} is encrypted with {fields['encryption']}, which is not known",
+                hint="A newer `ops` has written here. Update this host.",
             )
         info = RepositoryInfo(**fields)
     except (ValueError, TypeError, KeyError) as error:

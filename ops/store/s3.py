@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
+import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 import botocore.session
 from botocore.config import Config
@@ -15,15 +18,17 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     IncompleteReadError,
+    NoCredentialsError,
     ReadTimeoutError,
     ResponseStreamingError,
     SSLError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from urllib3.exceptions import HTTPError  # botocore lets it through where the body of an error is cut short
 
 from ops.config import S3Repository
 from ops.errors import OpsError, Unreachable
-from ops.store.base import AlreadyExists, NotFound, Stored
+from ops.store.base import AlreadyExists, NotFound, Stored, Traits
 from ops.store.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 # A body that ends early is not retried by botocore, which hands it out while it still arrives.
 _BODY_CUT = (IncompleteReadError, ResponseStreamingError, ReadTimeoutError)
 _CONNECTIONS = 64
+# The ways in which a host or container learns of its role, by botocore's names.
+_ROLES = ("assume-role-with-web-identity", "container-role", "iam-role")
 
 
 class _RangeError(Exception):
@@ -45,6 +52,7 @@ class S3Store:
         self._settings = settings
         self._bucket = settings.bucket
         self._client = _client(settings)
+        self._with_each = _with_each(settings)
 
     @property
     def name(self) -> str:
@@ -54,7 +62,7 @@ class S3Store:
         # When the answer to a PUT is lost, botocore sends it again and meets its own first success: AlreadyExists
         # may therefore mean "by us, just now". Whoever cares compares what is there with what was to be there.
         with self._answering(f"store {key}"):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*", **self._with_each)
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         if length == 0 or (offset < 0 and length is not None):
@@ -137,6 +145,44 @@ class S3Store:
         with self._answering(f"delete {key}"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
+    def traits(self, key: str) -> Traits:
+        return Traits(self._checks(key), self._versioning(), self._object_lock())
+
+    def _checks(self, key: str) -> bool | None:
+        """Whether a body that does not have the SHA-256 that came with it is refused."""
+        wrong = base64.b64encode(hashlib.sha256(b"other bytes").digest()).decode()
+        try:
+            with self._answering(f"store {key}", passing=(ClientError,)):
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=b"some bytes", ChecksumSHA256=wrong)
+        except ClientError as error:
+            return True if _status(error) == 400 else None
+        with suppress(Unreachable):  # a store that lets nobody delete keeps it
+            self.delete(key)
+        return False
+
+    def _versioning(self) -> str | None:
+        try:
+            with self._answering("ask for versioning", passing=(ClientError,)):
+                return self._client.get_bucket_versioning(Bucket=self._bucket).get("Status", "off").lower()
+        except ClientError:  # not implemented, or not for our eyes
+            return None
+
+    def _object_lock(self) -> str | None:
+        try:
+            with self._answering("ask for Object Lock", passing=(ClientError,)):
+                answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
+        except ClientError as error:
+            known = error.response.get("Error", {}).get("Code") == "ObjectLockConfigurationNotFoundError"
+            return "off" if known else None
+        found = answer.get("ObjectLockConfiguration", {})
+        if found.get("ObjectLockEnabled") != "Enabled":
+            return "off"
+        default = found.get("Rule", {}).get("DefaultRetention", {})
+        if not default:
+            return "on"
+        period = f"{default['Days']} days" if "Days" in default else f"{default.get('Years')} years"
+        return f"on, {default.get('Mode')} for {period}"
+
     @contextmanager
     def _answering(self, what: str, *, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         """Turns botocore's errors into the store's three answers: yes, no, and no answer."""
@@ -144,7 +190,7 @@ class S3Store:
             yield
         except passing:
             raise
-        except (BotoCoreError, ClientError, OSError) as error:
+        except (BotoCoreError, ClientError, HTTPError, OSError) as error:
             raise self._translate(error, what) from error
 
     def _translate(self, error: Exception, what: str) -> OpsError:
@@ -167,12 +213,14 @@ class S3Store:
     def _hint(self, error: Exception) -> str:
         if isinstance(error, SSLError):
             return "Compare repository.ca_file with the authority of the store's certificate, and the names in it."
+        if isinstance(error, NoCredentialsError):
+            return "Name repository.credentials_file in the configuration, or give this host a role."
         if isinstance(error, BotoConnectionError):
             return "See that the store runs and that this host can reach it."
         status = _status(error) if isinstance(error, ClientError) else 0
         if status in (401, 403):
             return (
-                f"Compare the keys in {self._settings.credentials_file}, this host's clock, and the bucket's policy: "
+                f"Compare {self._settings.credentials_file or 'the role'}, this host's clock, and the bucket's policy: "
                 "it must allow listing, else a missing object looks forbidden."
             )
         if status == 404:
@@ -180,17 +228,36 @@ class S3Store:
         return "See the store's own log."
 
 
-def _client(settings: S3Repository) -> S3Client:
-    credentials = Credentials.read(settings.credentials_file)
+def _with_each(settings: S3Repository) -> Any:
+    """What is said with every object that is put: how the store is to encrypt, keep and tag it."""
+    said = {
+        "ServerSideEncryption": settings.sse,
+        "SSEKMSKeyId": settings.kms_key,
+        "StorageClass": settings.storage_class,
+        "Tagging": urlencode(settings.tags),
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _session(settings: S3Repository) -> botocore.session.Session:
+    """botocore with our own credentials, or those of the role that this host or container has, and nobody else's."""
     # Only our own settings count: not the AWS profile of whoever started PostgreSQL or ran this by hand.
     nowhere = (None, None, os.devnull, None)
     variables = {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
+    session = botocore.session.Session(session_vars=variables)
+    if settings.credentials_file is not None:
+        own = Credentials.read(settings.credentials_file, settings.profile)
+        session.set_credentials(own.access_key, own.secret_key, own.session_token)
+        return session
+    chain = session.get_component("credential_provider")
+    chain.providers = [provider for provider in chain.providers if provider.METHOD in _ROLES]
+    return session
+
+
+def _client(settings: S3Repository) -> S3Client:
     # Without boto3 on top, which adds resources that nobody here uses, and 20 ms to each WAL segment.
-    client = botocore.session.Session(session_vars=variables).create_client(
+    client = _session(settings).create_client(
         "s3",
-        aws_access_key_id=credentials.access_key,
-        aws_secret_access_key=credentials.secret_key,
-        aws_session_token=credentials.session_token,
         region_name=settings.region,
         endpoint_url=settings.endpoint,
         verify=str(settings.ca_file) if settings.ca_file else None,

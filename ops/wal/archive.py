@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from ops.errors import OpsError
 from ops.model.continuity import Archive
 from ops.model.segment import Kind, Segment, WalFile
 from ops.model.timeline import History
 from ops.store.base import Stored
-from ops.store.codec import Damaged, unseal
+from ops.store.codec import Damaged, Foreign
 from ops.store.repository import Repository
 
 
@@ -33,16 +34,25 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Survey:
-    """The archive, and what a person wants to know of it. `strangers` are keys that no PostgreSQL file has."""
+    """The archive, and what a person wants to know of it.
+
+    `stored` are PostgreSQL's files by their key below wal/, `strangers` are keys that no such file has, `unbelievable`
+    are the histories that cannot be read as such, and are missing in the archive.
+    """
 
     archive: Archive
     timelines: tuple[Timeline, ...]
+    stored: dict[str, Stored]
     strangers: tuple[str, ...]
+    unbelievable: tuple[OpsError, ...]
 
 
 def load_archive(repository: Repository) -> Archive:
-    """The archive by name: one listing, and one read for each timeline history."""
-    return survey(repository).archive
+    """The archive by name: one listing, and one read for each timeline history; Damaged, Foreign where one is that."""
+    found = survey(repository)
+    if found.unbelievable:
+        raise found.unbelievable[0]
+    return found.archive
 
 
 def survey(repository: Repository) -> Survey:
@@ -50,7 +60,8 @@ def survey(repository: Repository) -> Survey:
     size = repository.describe().segment_size
     found: dict[int, list[tuple[Segment, Stored]]] = defaultdict(list)
     histories: dict[int, History] = {}
-    strangers = []
+    stored_files: dict[str, Stored] = {}
+    strangers, unbelievable = [], []
     for stored in repository.store.list(repository.layout.wal_root):
         try:
             file = WalFile.parse(stored.key.rpartition("/")[2])
@@ -59,23 +70,37 @@ def survey(repository: Repository) -> Survey:
             file = None
         if file is None or repository.layout.wal(file) != stored.key:
             strangers.append(stored.key)
-        elif segment is not None:
+            continue
+        stored_files[stored.key.removeprefix(repository.layout.wal_root)] = stored
+        if segment is not None:
             found[file.timeline].append((segment, stored))
         elif file.kind is Kind.HISTORY:
-            histories[file.timeline] = read_history(repository, file)
+            try:
+                histories[file.timeline] = read_history(repository, file)
+            except (Damaged, Foreign) as error:
+                unbelievable.append(error)
     segments = {timeline: frozenset(segment.number for segment, _ in entries) for timeline, entries in found.items()}
     timelines = tuple(_summary(timeline, found[timeline]) for timeline in sorted(found))
-    return Survey(Archive(segments, histories, size), timelines, tuple(strangers))
+    return Survey(Archive(segments, histories, size), timelines, stored_files, tuple(strangers), tuple(unbelievable))
 
 
 def read_history(repository: Repository, file: WalFile) -> History:
     """The history of a timeline, from the store; Damaged where it is not one."""
     blob = repository.store.get(repository.layout.wal(file))
-    text = unseal(blob, kind="wal", name=file.name, system_identifier=repository.system_identifier)
+    text = repository.unseal(blob, kind="wal", name=file.name)
     try:
         return History.parse(file.timeline, text.decode())
     except ValueError as error:
         raise Damaged(f"{file.name} in the store is no timeline history", detail=str(error)) from error
+
+
+def segment_of(key: str, size: int) -> Segment | None:
+    """The segment that has this name or key; None for any other file."""
+    name = key.rpartition("/")[2]
+    try:
+        return Segment.parse(name, size) if WalFile.parse(name).kind is Kind.SEGMENT else None
+    except ValueError:
+        return None
 
 
 def _summary(timeline: int, entries: list[tuple[Segment, Stored]]) -> Timeline:

@@ -11,9 +11,9 @@ from ops.errors import OpsError, Unreachable
 from ops.model.segment import Kind, WalFile
 from ops.model.timeline import History
 from ops.store.base import NotFound
-from ops.store.codec import unseal
 from ops.store.durable import sync_directory
 from ops.store.repository import Repository
+from ops.wal.faults import reached
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
@@ -38,30 +38,61 @@ def has_history(file: WalFile, pg_wal: Path) -> bool:
         return False
 
 
-def fetch(repository: Repository, file: WalFile, destination: Path) -> bool:
-    """Put the archived `file` at `destination`. False where the store answered that it does not have it.
+def read(repository: Repository, file: WalFile) -> bytes | None:
+    """The contents of the archived `file`, verified. None where the store answered that it does not have it.
 
     Anything that leaves the question open is raised: Unreachable; Damaged or Foreign where the object is not
-    what it has to be; OSError where the destination cannot be written.
+    what it has to be.
     """
     try:
         blob = repository.store.get(repository.layout.wal(file))
     except NotFound:
+        return None
+    reached("fetch-got")
+    return repository.unseal(blob, kind="wal", name=file.name)
+
+
+def fetch(repository: Repository, file: WalFile, destination: Path) -> bool:
+    """Put the archived `file` at `destination`. False where the store answered that it does not have it.
+
+    Raises what `read` raises, and OSError where the destination cannot be written.
+    """
+    contents = read(repository, file)
+    if contents is None:
         return False
-    _write(destination, unseal(blob, kind="wal", name=file.name, system_identifier=repository.system_identifier))
+    write_durably(destination, contents)
     return True
 
 
-def fetch_for_recovery(repository: Repository, file: WalFile, destination: Path) -> bool:
-    """`fetch` for a recovery, which takes the first absent segment for the end of the WAL. False for the end.
+class Placing:
+    """Puts files at their destination, as `ops wal fetch` does."""
+
+    def __init__(self, destination: Path) -> None:
+        self._destination = destination
+
+    def bring(self, repository: Repository, file: WalFile) -> bool:
+        """From the archive; False where the store answered that it does not have it."""
+        return fetch(repository, file, self._destination)
+
+    def put(self, file: WalFile, contents: bytes) -> None:
+        """Contents that the caller has."""
+        write_durably(self._destination, contents)
+
+
+def fetch_for_recovery(
+    repository: Repository, file: WalFile, bring: Callable[[], bool], tail: Callable[[bool], bool] | None = None
+) -> bool:
+    """`bring` the file for a recovery, which takes the first absent segment for the end of the WAL. False for the end.
 
     So that it had better not be a gap, nor a bucket, prefix or cluster in which nothing was ever archived: Hole
-    and OpsError for these.
+    and OpsError for these. `tail` brings it from the live tail if that has it, whole or, at the end, what there is.
     """
     for _ in range(2):  # what was absent may have been archived while we looked around
-        if fetch(repository, file, destination):
+        if bring():
             return True
         later = _names_from(repository, file)
+        if tail is not None and file.kind is Kind.SEGMENT and tail(bool(later)):
+            return True
         if not later:
             _check_place(repository, file)
             return False
@@ -75,24 +106,21 @@ def fetch_for_recovery(repository: Repository, file: WalFile, destination: Path)
 
 
 def fetch_for_standby(
-    repository: Repository,
-    file: WalFile,
-    destination: Path,
+    bring: Callable[[], bool],
     *,
     patience: float,
     hurry: Callable[[], bool],
     told: Callable[[Unreachable], None],
 ) -> bool:
-    """`fetch`, repeated while the store is unreachable, for `patience` seconds or until `hurry` says to stop.
+    """`bring` a file, again and again while the store is unreachable, for `patience` seconds or until `hurry`.
 
-    `told` hears of the first failure. Raises the last one when patience is over. There is none where the server
-    has a file of that name itself, which it tries next: so it is when it is promoted, and that must not wait.
+    `told` hears of the first failure. Raises the last one when patience is over.
     """
-    deadline = time.monotonic() + (0 if destination.with_name(file.name).exists() else patience)
+    deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
         try:
-            return fetch(repository, file, destination)
+            return bring()
         except Unreachable as error:
             if hurry() or time.monotonic() + pause > deadline:
                 raise
@@ -124,7 +152,7 @@ def _check_place(repository: Repository, file: WalFile) -> None:
         ) from error
 
 
-def _write(destination: Path, contents: bytes) -> None:
+def write_durably(destination: Path, contents: bytes) -> None:
     """Durably, and visible only when complete. What a killed predecessor has left is removed."""
     for left in destination.parent.glob(f"{destination.name}.part-*"):
         left.unlink(missing_ok=True)
@@ -134,8 +162,10 @@ def _write(destination: Path, contents: bytes) -> None:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
+        reached("fetch-written")
         part.rename(destination)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync_directory(destination.parent)
+    reached("fetch-placed")

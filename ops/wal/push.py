@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from ops.errors import OpsError, Unreachable
-from ops.model.envelope import Header
-from ops.model.layout import Layout
 from ops.model.segment import Kind, WalFile
 from ops.model.timeline import History
-from ops.postgres.control import ControlData, major_version, segment_size
-from ops.store.base import AlreadyExists, NotFound, Store
-from ops.store.codec import PEEK, peek, seal
-from ops.store.repository import ensure
+from ops.postgres.control import major_version, segment_size
+from ops.store.base import AlreadyExists, NotFound
+from ops.store.codec import PEEK, peek
+from ops.store.repository import Repository, RepositoryInfo, ensure
 from ops.wal.check import Refused, check_file
+from ops.wal.faults import reached
 
 
 class Pushed(Enum):
@@ -33,43 +34,87 @@ class Source:
     bin_dir: Path
 
 
-def push_file(path: Path, source: Source, store: Store, *, prefix: str, cluster: str, level: int) -> Pushed:
-    """Archive the file at `path`; returns when the store has it, by this push or by an earlier one.
+class Pusher:
+    """Archives the files of one database in its repository. Safe to share between threads. `level` is zstd's.
 
-    Raises Refused for a file that must not be archived, Unreachable where the store gave no answer. `level` is
-    zstd's.
+    What is the same for every file (whose database it is, what the repository says of itself) is read once, and
+    again after the store was away: it may have been put up anew.
     """
+
+    def __init__(self, source: Source, repository: Repository, *, level: int) -> None:
+        self._source = source
+        self._repository = repository
+        self._level = level
+        self._major = major_version(source.data_dir)
+        self._info: RepositoryInfo | None = None
+        self._lock = threading.Lock()
+
+    def push(self, path: Path) -> Pushed:
+        """Archive the file at `path`; returns when the store has it, by this push or by an earlier one.
+
+        Raises Refused for a file that must not be archived, Unreachable where the store gave no answer.
+        """
+        try:
+            file = WalFile.parse(path.name)
+        except ValueError as error:
+            raise Refused(f"{path} is no WAL file", detail=str(error)) from None
+        try:
+            return self._store_once(file, self._sealed(file, path))
+        except Unreachable:
+            self._info = None
+            raise
+
+    def _sealed(self, file: WalFile, path: Path) -> bytes:
+        """The object to store. The plain bytes are let go of before it travels."""
+        contents = _read(path)
+        reached("push-read")
+        check_file(
+            file,
+            contents,
+            system_identifier=self._repository.system_identifier,
+            major_version=self._major,
+            history=_local_history(path.parent, file.timeline),
+        )
+        self._ensure(len(contents) if file.kind in (Kind.SEGMENT, Kind.PARTIAL) else None)
+        return self._repository.seal("wal", file.name, contents, level=self._level)
+
+    def _ensure(self, size: int | None) -> RepositoryInfo:
+        """What the repository says of itself, made to agree with this server. `size`: of a segment, where known."""
+        with self._lock:
+            if self._info is None or (size is not None and size != self._info.segment_size):
+                size = size or segment_size(self._source.bin_dir, self._source.data_dir)
+                self._info = ensure(self._repository, segment_size=size, postgres_version=self._major)
+            return self._info
+
+    def _store_once(self, file: WalFile, blob: bytes) -> Pushed:
+        reached("push-sealed")
+        store, key = self._repository.store, self._repository.layout.wal(file)
+        try:
+            store.put(key, blob)
+        except AlreadyExists:
+            _compare(self._repository, file, blob)
+            return Pushed.ALREADY_THERE
+        reached("push-stored")
+        return Pushed.STORED
+
+
+def _read(path: Path) -> bytes:
+    """The contents of a file that nobody writes to meanwhile: PostgreSQL reuses the files that are archived."""
     try:
-        file = WalFile.parse(path.name)
-        contents = path.read_bytes()
-    except ValueError as error:
-        raise Refused(f"{path} is no WAL file", detail=str(error)) from None
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            contents = file.read()
+            after = path.stat()
     except OSError as error:
         raise OpsError(f"could not read {path}", detail=error.strerror) from error
-    system_identifier = ControlData.read(source.data_dir).system_identifier
-    major = major_version(source.data_dir)
-    check_file(
-        file,
-        contents,
-        system_identifier=system_identifier,
-        major_version=major,
-        history=_local_history(path.parent, file.timeline),
-    )
-    layout = Layout(prefix, cluster, system_identifier)
-    is_segment = file.kind in (Kind.SEGMENT, Kind.PARTIAL)
-    size = len(contents) if is_segment else segment_size(source.bin_dir, source.data_dir)
-    ensure(store, layout, segment_size=size, postgres_version=major)
-    blob = seal("wal", file.name, system_identifier, contents, level=level)
-    try:
-        store.put(layout.wal(file), blob)
-    except AlreadyExists:
-        _compare(store, layout.wal(file), peek(blob))
-        return Pushed.ALREADY_THERE
-    return Pushed.STORED
+    if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, len(contents), after.st_mtime_ns):
+        raise OpsError(f"{path} changed while it was read", hint="PostgreSQL asks again, if it still has that file.")
+    return contents
 
 
-def _compare(store: Store, key: str, ours: Header) -> None:
-    """Refused unless the stored object is the file that we were about to store."""
+def _compare(repository: Repository, file: WalFile, blob: bytes) -> None:
+    """Refused unless the stored object is the file that we were about to store, sealed as `blob`."""
+    store, key = repository.store, repository.layout.wal(file)
     try:
         size = store.head(key).size
         theirs = peek(store.get(key, length=min(size, PEEK)))
@@ -79,12 +124,13 @@ def _compare(store: Store, key: str, ours: Header) -> None:
             detail="It is there, and it is not: somebody else is writing or deleting it just now.",
             hint="PostgreSQL asks again.",
         ) from error
-    if (theirs.sha256, theirs.system_identifier) != (ours.sha256, ours.system_identifier):
+    # Opened again, because the other one may have been sealed with an older data key, which digests differently.
+    if not repository.same(theirs, repository.unseal(blob, kind="wal", name=file.name)):
         raise Refused(
-            f"another {ours.name} is in {store.name} already",
+            f"another {file.name} is in {store.name} already",
             detail=(
-                f"SHA-256 there {theirs.sha256} (system identifier {theirs.system_identifier}),\n"
-                f"SHA-256 here  {ours.sha256} (system identifier {ours.system_identifier})"
+                f"there: {theirs.digest} (system identifier {theirs.system_identifier}),\n"
+                f"here:  {peek(blob).digest} (system identifier {repository.system_identifier})"
             ),
             hint=(
                 "Nothing was overwritten. Two servers have written this file: look for one that was promoted or "
