@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from pyinfra import host
+from pyinfra.facts.files import Directory, FindFiles
 from pyinfra.operations import files
 
 from ops.deploys.base import CA_FILE
 from ops.deploys.etcd_members import CLIENT_PORT
-from ops.deploys.operations import config_file, directory, packages, python_environment, secret_file
-from ops.deploys.settings import Postgres
+from ops.deploys.operations import (
+    config_file,
+    directory,
+    packages,
+    python_environment,
+    secret_file,
+    service,
+    unit_file,
+)
+from ops.deploys.settings import Postgres, Repository
+from ops.deploys.settings.site import Bucket
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import PROJECT, wheelhouse
 from ops.model.impact import Impact
 
 OPS = "/opt/ops/bin/ops"
+# What PostgreSQL runs for each segment (ops/wal/client.py). The shell fills in the version of Python, which members of
+# one cluster need not share; the file comes and goes with the rest of ops, by the move of one link.
+WAL_CLIENT = "/usr/bin/python3 -I -S /opt/ops/lib/python3.*/site-packages/ops/wal/client.py"
 CREDENTIALS = "/etc/ops/s3-credentials"
+KEYS = "/etc/ops/keys"
 
 
 def bin_dir(postgres: Postgres) -> str:
@@ -42,7 +59,7 @@ def postgres_packages(this: Host) -> None:
 
 @section("ops")
 def platform(this: Host) -> None:
-    """`ops` from wheels, /etc/ops/ops.toml, the credentials of the repository, and the SQL that `ops` runs."""
+    """`ops` from wheels, /etc/ops/ops.toml, the repository's credentials and keys, and the SQL that `ops` runs."""
     cluster = serves(this)
     if cluster is None:
         return
@@ -53,14 +70,14 @@ def platform(this: Host) -> None:
         name="Copy the SQL that ops runs", src=str(PROJECT / "sql"), dest="/opt/ops/sql", user="root", group="root",
         mode="644", dir_mode="755", delete=True,
     )  # fmt: skip
-    ca_files = {"site": CA_FILE, "system": "/etc/ssl/certs/ca-certificates.crt"}
     config_file(
         "ops/ops.toml.j2",
         "/etc/ops/ops.toml",
         cluster=cluster,
         repository=repository,
-        ca_file=ca_files.get(repository.ca, repository.ca),
-        credentials=CREDENTIALS,
+        ca_files={name: _ca_file(bucket) for name, bucket in _buckets(repository).items()},
+        credentials={name: _credentials_file(name) for name in _buckets(repository)},
+        key_directory=KEYS if _wanted_keys(repository) else None,
         postgres=postgres,
         bin_dir=bin_dir(postgres),
         data_dir=data_dir(postgres, cluster) if this.cluster else None,
@@ -69,10 +86,38 @@ def platform(this: Host) -> None:
         etcd_port=CLIENT_PORT,
         drill=this.inventory.drill() if this.is_in("drill") else None,
     )
-    secret_file(name=f"Write {CREDENTIALS}", dest=CREDENTIALS, content=lambda: _credentials(this), user="postgres")
+    for name, bucket in _buckets(repository).items():
+        if bucket.credentials == "secrets":
+            path = _credentials_file(name)
+            secret_file(name=f"Write {path}", dest=path, content=partial(_credentials, this, name), user="postgres")
+    _keys(this, repository)
+    if this.cluster:
+        unit_file("ops/ops-archiver.service.j2", "ops-archiver", ops=OPS)
+        unit = "/etc/systemd/system/ops-archiver.service"
+        keys = [f"{KEYS}/{key}" for key in _wanted_keys(repository)]
+        service("ops-archiver.service", unit, "/etc/ops/ops.toml", CREDENTIALS, *keys, "/opt/ops/.installed")
     if this.is_in("drill"):
         directory("/var/lib/ops")
         directory("/var/lib/ops/drill", user="postgres", mode="700")
+
+
+def _keys(this: Host, repository: Repository) -> None:
+    """The key-encryption keys that the inventory names, and no others: one that was rotated out leaves the host."""
+    wanted = _wanted_keys(repository)
+    if wanted:
+        directory(KEYS, user="postgres", mode="700")
+    for key in wanted:
+        path = f"{KEYS}/{key}"
+        secret_file(name=f"Write {path}", dest=path, content=partial(_key, this, key), user="postgres")
+    present = host.get_fact(Directory, path=KEYS) and host.get_fact(FindFiles, path=KEYS)
+    for path in sorted(set(present or []) - {f"{KEYS}/{key}" for key in wanted}):
+        files.file(name=f"Remove {path}", path=path, present=False)
+
+
+def _wanted_keys(repository: Repository) -> list[str]:
+    """The ids of the keys that its buckets need: none where all of them are declared to be plaintext."""
+    sealed = any(bucket.encryption != "none" for bucket in _buckets(repository).values())
+    return repository.keys if sealed else []
 
 
 def serves(this: Host) -> str | None:
@@ -83,9 +128,27 @@ def serves(this: Host) -> str | None:
     return drilled if drilled in this.inventory.clusters else None  # it may be left out of this deploy
 
 
-def _credentials(this: Host) -> str:
+def _key(this: Host, key: str) -> str:
+    return this.secret(f"repository_key_{key}") + "\n"
+
+
+def _buckets(repository: Repository) -> dict[str, Bucket]:
+    """All buckets by the name of their repository; the first one has none."""
+    return {"": repository, **repository.others}
+
+
+def _ca_file(bucket: Bucket) -> str:
+    return {"site": CA_FILE, "system": "/etc/ssl/certs/ca-certificates.crt"}.get(bucket.ca, bucket.ca)
+
+
+def _credentials_file(name: str) -> str:
+    return f"{CREDENTIALS}-{name}" if name else CREDENTIALS
+
+
+def _credentials(this: Host, name: str) -> str:
+    secret = f"repository_{name}" if name else "repository"
     return (
         "[default]\n"
-        f"aws_access_key_id = {this.secret('repository_access_key')}\n"
-        f"aws_secret_access_key = {this.secret('repository_secret_key')}\n"
+        f"aws_access_key_id = {this.secret(f'{secret}_access_key')}\n"
+        f"aws_secret_access_key = {this.secret(f'{secret}_secret_key')}\n"
     )

@@ -27,7 +27,7 @@ from ops.deploys.operations import (
     unit_file,
 )
 from ops.deploys.pki import Leaf, host_leaf
-from ops.deploys.platform import OPS, bin_dir, data_dir
+from ops.deploys.platform import OPS, WAL_CLIENT, bin_dir, data_dir
 from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres, Settings
 from ops.deploys.settings.timescaledb import EXTENSION
 from ops.deploys.site import Host, section
@@ -134,7 +134,7 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
         "track_commit_timestamp": "on",
         "archive_mode": "on",
         "archive_timeout": "60s",
-        "archive_command": f"{OPS} wal push %p",
+        "archive_command": f"{WAL_CLIENT} push %p",
         "max_wal_senders": 10,
         # A new leader does not archive what the old one had not: it stays on every member, to be pushed from there.
         "wal_keep_size": "1GB",
@@ -165,7 +165,7 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
             "use_pg_rewind": True,
             "use_slots": True,
             "parameters": parameters,
-            "recovery_conf": {"restore_command": f"{OPS} wal fetch %f %p"},
+            "recovery_conf": {"restore_command": f"{WAL_CLIENT} fetch %f %p"},
         },
     }
 

@@ -103,7 +103,7 @@ def _generated(file: Path, name: str) -> str:
     """From `file`, where it is made at first use: for fleets that nobody but their maker reaches."""
     known = _flat(file.read_text(), str(file)) if file.exists() else {}
     if name not in known:
-        known[name] = random.token_urlsafe(24)
+        known[name] = random.token_urlsafe(32)  # 32 bytes: a key-encryption key has to have so many
         file.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(f'{key} = "{value}"\n' for key, value in sorted(known.items()))
         temporary = file.with_suffix(".new")

@@ -27,6 +27,7 @@ PROCESSES = {
     "pgbouncer": "systemctl show -P ExecMainStartTimestamp pgbouncer",
     "haproxy": "systemctl show -P ExecMainStartTimestamp haproxy",
     "seaweedfs": "systemctl show -P ExecMainStartTimestamp seaweedfs",
+    "ops-archiver": "systemctl show -P ExecMainStartTimestamp ops-archiver",
     "ops-heartbeat": "systemctl show -P ExecMainStartTimestamp ops-heartbeat",
     "redis-server": "systemctl show -P ExecMainStartTimestamp redis-server",
     "redis-sentinel": "systemctl show -P ExecMainStartTimestamp redis-sentinel",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ops.config import Model
+from ops.config import Encryption, KeyId, Model, RepositoryName
 from ops.deploys.settings.names import Name, Port
 
 
@@ -42,9 +42,11 @@ class Site(Model):
     zones: dict[Name, list[str]] = {}
 
 
-class Repository(Model):
-    """The bucket that WAL and backups go to. `ca`: `site` where its certificate comes from our own CA, `system` for the
-    host's trust store, or the path of a file on the hosts."""
+class Bucket(Model):
+    """Object storage. `ca`: `site` where its certificate comes from our own CA, `system` for the host's trust store, or
+    the path of a file on the hosts. `credentials`: `secrets` for an access key and a secret key from the secrets
+    source, `role` for the role that the hosts have. The rest is what `ops/config.py` says of a repository.
+    """
 
     endpoint: Annotated[str, Field(pattern=r"^https://[^/]+$")]
     bucket: Annotated[str, Field(min_length=3, max_length=63)]
@@ -52,6 +54,27 @@ class Repository(Model):
     region: str = "us-east-1"
     path_style: bool = True
     ca: str = "system"
+    credentials: Literal["secrets", "role"] = "secrets"
+    encryption: Encryption = "aes-256-gcm"
+    bandwidth: Annotated[int, Field(ge=64 * 1024)] | None = None
+    sse: Literal["AES256", "aws:kms"] | None = None
+    kms_key: str | None = None
+    storage_class: str | None = None
+    tags: dict[str, str] = {}
+
+
+class Repository(Bucket):
+    """The bucket that WAL and backups go to, and `others` that all WAL goes to as well; `policy` says when it counts as
+    archived: when the `first` bucket has it, or when `all` have.
+
+    `keys`: key-encryption keys by id; each is the secret `repository_key_<id>`, 32 bytes as `openssl rand -base64 32`
+    prints them. The first one wraps new data keys, the others only open, for as long as a rotation lasts. `encryption`
+    is "none" for who knows that WAL and backups are stored as they are.
+    """
+
+    keys: Annotated[list[KeyId], Field(min_length=1)] = ["main"]
+    others: dict[RepositoryName, Bucket] = {}
+    policy: Literal["first", "all"] = "first"
 
 
 class Drill(Model):
