@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import subprocess
 
+from .fix_archiver import archivers
 from .fix_postgres import BIN_DIR, hosts, module_hosts, workspace
+from .fix_proxy import proxy
 from .fix_store import WEED, bucket, folder_settings, s3_settings, store, weed
 
-__all__ = ["bucket", "folder_settings", "hosts", "module_hosts", "s3_settings", "store", "weed", "workspace"]
+__all__ = [
+    "archivers",
+    "bucket",
+    "folder_settings",
+    "hosts",
+    "module_hosts",
+    "proxy",
+    "s3_settings",
+    "store",
+    "weed",
+    "workspace",
+]
 
 
 def pytest_report_header() -> list[str]:

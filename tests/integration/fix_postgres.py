@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops.config import FolderRepository, S3Repository
+from ops.config import FolderRepository, Keys, S3Repository
 
 from ..waiting import free_port, wait_until
 
@@ -30,6 +30,9 @@ AS_POSTGRES = (
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
 USER = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+# The key-encryption key of every test: what the deploy would have put into /etc/ops/keys/test.
+KEK = "dGhlIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVzISE="
 
 # What makes a server quick to test with; durability against a power cut is not what these tests are about.
 QUICK = {"fsync": "off", "shared_buffers": "32MB", "max_wal_size": "256MB", "wal_keep_size": "0"}
@@ -60,6 +63,7 @@ class Host:
 
     base/data     the data directory           base/ops.toml     our configuration ($OPS_CONFIG)
     base/log      the server's log             base/             the socket
+    base/keys     key-encryption keys
     """
 
     def __init__(self, base: Path) -> None:
@@ -67,6 +71,7 @@ class Host:
         self.data_dir = base / "data"
         self.log = base / "log"
         self.config_file = base / "ops.toml"
+        self.keys = Keys(directory=base / "keys")
         self.port = free_port()
 
     # -- the server ------------------------------------------------------------------------------------------
@@ -137,7 +142,9 @@ class Host:
     ) -> Path:
         """`ops.toml` for this host. `sections` add keys or tables: `wal={"standby_patience": 1}`."""
         settings = repository.model_dump(exclude_none=True)
-        if isinstance(repository, S3Repository):
+        if not self.keys.directory.exists():
+            self.write_key("test", KEK)
+        if isinstance(repository, S3Repository) and repository.credentials_file:
             own = self.base / "credentials"
             self.write(own, repository.credentials_file.read_text(), mode=0o400)
             settings["credentials_file"] = own
@@ -149,13 +156,22 @@ class Host:
             "port": self.port,
             **sections.pop("postgres", {}),
         }
-        tables = {"repository": settings, "postgres": postgres, **sections}
+        keys = {"directory": self.keys.directory, **sections.pop("keys", {})}
+        tables = {"repository": settings, "keys": keys, "postgres": postgres, **sections}
         text = f"cluster = {_toml(cluster)}\n" + "".join(
             f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
             for name, table in tables.items()
         )
         self.write(self.config_file, text)
         return self.config_file
+
+    def write_key(self, name: str, secret: str) -> Path:
+        """A key-encryption key for this host."""
+        if not self.keys.directory.exists():
+            self.keys.directory.mkdir()
+            shutil.chown(self.keys.directory, USER, USER)
+        self.write(self.keys.directory / name, secret + "\n", mode=0o400)
+        return self.keys.directory / name
 
     def folder(self, name: str = "repository") -> FolderRepository:
         """A `[repository]` section for a folder of PostgreSQL's user on this host, made if it is not there yet."""
@@ -201,6 +217,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 

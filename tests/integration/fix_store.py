@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -21,18 +22,31 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ops.config import FolderRepository, S3Repository
+from ops.config import FolderRepository, Keys, S3Repository
 from ops.errors import Unreachable
+from ops.model.layout import Layout
 from ops.store import open_store
 from ops.store.base import Store
+from ops.store.repository import Repository, repository_at
 
 from ..waiting import free_port, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 WEED = Path(sys.executable).parent / "weed"
 
 # The administrator makes buckets. What `ops` uses may not: SeaweedFS would make a misspelt bucket on the fly.
 ADMIN = ("admin", "admin-secret")
 USER = ("ops-access", "ops-secret-%with-percent")
+
+
+def repository_in(
+    settings: S3Repository | FolderRepository, system_identifier: int, keys: Keys, *, cluster: str = "main"
+) -> Repository:
+    """The repository that `ops` uses with these settings."""
+    layout = Layout(settings.prefix, cluster, system_identifier)
+    return repository_at(open_store(settings), layout, settings.encryption, keys)
 
 
 class Weed:
@@ -80,7 +94,7 @@ class Weed:
         command = [str(WEED), "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in options.items())]
         with self.log.open("ab") as log:
             # One volume for each bucket instead of seven, which a run of many small buckets would exhaust.
-            env = os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+            env = os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "WEED_S3_SSE_KEY": "a key of the store's own"}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env)
         wait_until("SeaweedFS answers", self._answers, deadline=30, until=lambda problem: not problem)
 
@@ -94,10 +108,17 @@ class Weed:
             for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink(missing_ok=True)
 
-    def make_bucket(self) -> str:
+    def make_bucket(self, *, lock: bool = False) -> str:
         """A new, empty bucket."""
         name = f"test-{uuid.uuid4().hex[:12]}"
-        client = boto3.client(
+        client = self.admin()
+        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=lock)
+        client.close()
+        return name
+
+    def admin(self) -> S3Client:
+        """A client that may do everything."""
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
@@ -106,9 +127,6 @@ class Weed:
             verify=str(self.ca_file),
             config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1}),
         )
-        client.create_bucket(Bucket=name)
-        client.close()
-        return name
 
     def settings(self, bucket: str, *, attempts: int = 2, secret: str = USER[1]) -> S3Repository:
         """A `[repository]` section for `bucket`, with a credentials file of its own."""

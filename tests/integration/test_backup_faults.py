@@ -31,6 +31,7 @@ from ops.store.repository import Repository, current
 
 from ..waiting import wait_until
 from .fix_postgres import OPS, USER, Host, as_postgres
+from .fix_store import repository_in
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +70,12 @@ def take(host: Host) -> str:
     assert outcome.returncode == 0, outcome.stderr
     backup_id: str = json.loads(outcome.stdout)["id"]
     return backup_id
+
+
+def opened(host: Host, settings: FolderRepository) -> Repository:
+    """The host's repository, with its keys, seen from the test."""
+    identifier = current(open_store(settings), "pend", "main", None).system_identifier
+    return repository_in(settings, identifier, host.keys)
 
 
 def committed(repository: FolderRepository) -> list[Path]:
@@ -224,7 +231,7 @@ def test_a_backup_whose_connection_is_lost_is_none(host: Host, repository: Folde
 def test_a_file_that_cannot_be_read_fails_the_backup_by_name(
     host: Host, repository: FolderRepository, taken: str, tmp_path: Path
 ) -> None:
-    store = current(open_store(repository), "pend", "main", None)
+    store = opened(host, repository)
     packer = Packer(store, Packs(), bytes(32), level=1)
     # These tests may read every file; so what cannot be read is a directory in a file's place.
     (tmp_path / "base").mkdir()
@@ -236,8 +243,7 @@ def test_a_file_that_cannot_be_read_fails_the_backup_by_name(
 def test_a_flipped_bit_anywhere_is_refused_by_name_and_nothing_can_start(
     host: Host, repository: FolderRepository, taken: str, workspace: Path
 ) -> None:
-    config = load(host.config_file)
-    store = current(open_store(config.repository), "pend", "main", None)
+    store = opened(host, repository)
     backup = catalog.get(store, taken)
     manifest = repository.path / store.layout.manifest(taken)
     files = manifest.with_name("files")
@@ -286,8 +292,7 @@ def test_a_damaged_backup_does_not_hide_the_others(host: Host, repository: Folde
 
 
 def test_a_pack_that_is_gone_is_named(host: Host, repository: FolderRepository, taken: str, workspace: Path) -> None:
-    config = load(host.config_file)
-    store = current(open_store(config.repository), "pend", "main", None)
+    store = opened(host, repository)
     pack = packs_of(store, taken, repository)[0]
     pack.rename(workspace / "pack")
     outcome = host.ops("backup", "restore", taken, "--to", workspace / "restored")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.config import FolderRepository
+from ops.config import Encryption, FolderRepository
 
 from .fix_postgres import USER, Host
 
@@ -24,8 +24,11 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_the_reader_in_the_documentation_reads_a_backup(hosts: Callable[[str], Host], workspace: Path) -> None:
-    repository = FolderRepository(type="folder", path=workspace / "repository")
+@pytest.mark.parametrize("encryption", ["aes-256-gcm", "none"])
+def test_the_reader_in_the_documentation_reads_a_backup(
+    hosts: Callable[[str], Host], workspace: Path, encryption: Encryption
+) -> None:
+    repository = FolderRepository(type="folder", path=workspace / "repository", encryption=encryption)
     repository.path.mkdir()
     shutil.chown(repository.path, USER, USER)
     host = hosts("primary")
@@ -44,6 +47,8 @@ def test_the_reader_in_the_documentation_reads_a_backup(hosts: Callable[[str], H
     (manifest,) = cluster.glob("backups/*/manifest")
     by_reader, by_us = workspace / "by_reader", workspace / "by_us"
     command = [sys.executable, "-I", str(script), str(cluster), manifest.parent.name, str(by_reader)]
+    if encryption != "none":
+        command.append(str(host.keys.directory))
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
     assert host.ops("backup", "restore", "latest", "--to", by_us).returncode == 0

@@ -14,10 +14,11 @@ from ops.config import FolderRepository, S3Repository
 from ops.errors import Unreachable, UsageError
 from ops.model.layout import Layout
 from ops.store import open_store
-from ops.store.base import AlreadyExists, NotFound, Store
-from ops.store.repository import current, ensure, find, probe
+from ops.store.base import AlreadyExists, NotFound, Store, Traits
+from ops.store.probe import probe, record, recorded
+from ops.store.repository import Repository, current, ensure, find
 
-from .fix_store import USER, Weed
+from .fix_store import ADMIN, USER, Weed
 
 pytestmark = pytest.mark.integration
 
@@ -186,6 +187,7 @@ def test_a_folder_shows_no_object_before_it_is_complete(folder_settings: FolderR
 
 @pytest.mark.parametrize("mode", [0o440, 0o604, 0o666])
 def test_credentials_that_others_may_read_are_refused(s3_settings: S3Repository, mode: int) -> None:
+    assert s3_settings.credentials_file
     s3_settings.credentials_file.chmod(mode)
     with pytest.raises(UsageError, match="can be read by others"):
         open_store(s3_settings)
@@ -193,6 +195,7 @@ def test_credentials_that_others_may_read_are_refused(s3_settings: S3Repository,
 
 @pytest.mark.parametrize("text", ["", "secret without a section", "[other]\nkey = secret\n", "[default]\nx = secret\n"])
 def test_a_broken_credentials_file_is_named_without_its_contents(s3_settings: S3Repository, text: str) -> None:
+    assert s3_settings.credentials_file
     s3_settings.credentials_file.write_text(text)
     with pytest.raises(UsageError) as caught:
         open_store(s3_settings)
@@ -210,28 +213,28 @@ def test_the_environment_of_whoever_runs_us_changes_nothing(
 
 
 def test_the_repository_is_described_once_and_then_compared(store: Store) -> None:
-    layout = Layout("pend", "main", 42)
-    first = ensure(store, layout, segment_size=1 << 24, postgres_version=15)
-    assert ensure(store, layout, segment_size=1 << 24, postgres_version=15) == first
-    assert len(bytes.fromhex(first.block_key)) == 32
+    repository = Repository(store, Layout("pend", "main", 42))
+    first = ensure(repository, segment_size=1 << 24, postgres_version=15)
+    assert ensure(repository, segment_size=1 << 24, postgres_version=15) == first
+    assert len(repository.block_key(first)) == 32
     with pytest.raises(Exception, match="another make"):
-        ensure(store, layout, segment_size=1 << 20, postgres_version=15)
+        ensure(repository, segment_size=1 << 20, postgres_version=15)
 
 
 def test_hosts_that_come_first_at_once_agree(store: Store) -> None:
-    layout = Layout("pend", "main", 42)
+    repository = Repository(store, Layout("pend", "main", 42))
     with ThreadPoolExecutor(8) as pool:
-        infos = list(pool.map(lambda _: ensure(store, layout, segment_size=1 << 24, postgres_version=15), range(8)))
-    assert len({info.block_key for info in infos}) == 1
+        infos = list(pool.map(lambda _: ensure(repository, segment_size=1 << 24, postgres_version=15), range(8)))
+    assert len({str(info.block_key) for info in infos}) == 1
 
 
 def test_databases_of_the_same_name_are_kept_apart(store: Store) -> None:
     with pytest.raises(Exception, match="holds nothing of cluster 'main'"):
         current(store, "pend", "main", None)
-    ensure(store, Layout("pend", "main", 42), segment_size=1 << 24, postgres_version=15)
+    ensure(Repository(store, Layout("pend", "main", 42)), segment_size=1 << 24, postgres_version=15)
     store.put("pend/main/43/wal/00000001/x", b"no repository.json: not one of ours yet")
     assert current(store, "pend", "main", None).system_identifier == 42
-    ensure(store, Layout("pend", "main", 9), segment_size=1 << 24, postgres_version=16)
+    ensure(Repository(store, Layout("pend", "main", 9)), segment_size=1 << 24, postgres_version=16)
     assert [found.system_identifier for found in find(store, "pend", "main")] == [9, 42]
     with pytest.raises(UsageError) as caught:
         current(store, "pend", "main", None)
@@ -242,6 +245,39 @@ def test_databases_of_the_same_name_are_kept_apart(store: Store) -> None:
 
 
 def test_the_probe_finds_that_writes_are_conditional_and_cleans_up(store: Store) -> None:
-    found = probe(store, Layout("pend", "main", 42))
+    layout = Layout("pend", "main", 42)
+    found = probe(store, layout)
     assert (found.usable, found.cleaned) == (True, True)
+    assert abs(found.clock_offset) < 60
     assert list(store.list("")) == []
+    assert recorded(store, layout) is None
+    record(store, layout, found)
+    assert recorded(store, layout) == found
+
+
+def test_the_probe_finds_out_about_versioning_and_object_lock(weed: Weed) -> None:
+    admin = weed.admin()
+    plain, locked = weed.make_bucket(), weed.make_bucket(lock=True)
+    admin.put_object_lock_configuration(
+        Bucket=locked,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}},
+        },
+    )
+    admin.close()
+    seen = open_store(weed.settings(locked)).traits("key")
+    assert seen.object_lock is None, "whom the store does not tell does not know"
+
+    def as_admin(bucket: str) -> Traits:
+        settings = weed.settings(bucket)
+        assert settings.credentials_file
+        keys = f"aws_access_key_id = {ADMIN[0]}\naws_secret_access_key = {ADMIN[1]}\n"
+        settings.credentials_file.write_text(f"[default]\n{keys}")
+        return open_store(settings).traits("key")
+
+    assert as_admin(plain).object_lock == "off"
+    assert as_admin(plain).versioning == "off"
+    assert as_admin(locked).versioning == "enabled"
+    assert as_admin(locked).object_lock == "on, GOVERNANCE for 3 days"
+    assert as_admin(plain).checksums is True

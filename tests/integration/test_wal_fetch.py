@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,16 +15,14 @@ from pathlib import Path
 import pytest
 
 from ops.config import FolderRepository, S3Repository
-from ops.model.layout import Layout
 from ops.model.segment import WalFile
 from ops.postgres.control import ControlData
-from ops.store import open_store
 from ops.store.codec import seal
 from ops.store.repository import Repository, ensure
 
 from ..waiting import wait_until
-from .fix_postgres import AS_POSTGRES, OPS, Host
-from .fix_store import Weed
+from .fix_postgres import AS_POSTGRES, OPS, USER, Host
+from .fix_store import Weed, repository_in
 
 pytestmark = pytest.mark.integration
 
@@ -46,9 +45,11 @@ def repository(database: Host, tmp_path: Path) -> Iterator[Repository]:
     """A folder with four segments of the database's (the third is missing), and the host set up for it."""
     settings = database.folder(tmp_path.name)
     database.write_config(settings, wal={"standby_patience": 0.6})
-    layout = Layout("pend", "main", ControlData.read(database.data_dir).system_identifier)
-    found = Repository(open_store(settings), layout)
-    ensure(found.store, layout, segment_size=1 << 24, postgres_version=15)
+    found = repository_in(settings, ControlData.read(database.data_dir).system_identifier, database.keys)
+    ensure(found, segment_size=1 << 24, postgres_version=15)
+    # What the tests' own user has made is PostgreSQL's to read.
+    for path in settings.path.rglob("*"):
+        shutil.chown(path, USER, USER)
     for name in (NAMES[0], NAMES[1], NAMES[3]):
         store(found, name, contents(name))
     yield found
@@ -63,7 +64,8 @@ def contents(name: str) -> bytes:
 
 
 def store(repository: Repository, name: str, plain: bytes, *, owner: int | None = None) -> None:
-    blob = seal("wal", name, owner or repository.system_identifier, plain, level=1)
+    owner = owner or repository.system_identifier
+    blob = seal("wal", name, owner, plain, level=1, keyring=repository.keyring)
     repository.store.put(repository.layout.wal(WalFile.parse(name)), blob)
 
 

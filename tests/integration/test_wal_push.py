@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 
 from ops.config import FolderRepository, S3Repository
-from ops.model.layout import Layout
 from ops.model.segment import WalFile
 from ops.postgres.control import ControlData
 from ops.store import open_store
-from ops.store.codec import unseal
 from ops.store.repository import Repository, current, find
 
 from .fix_postgres import Host
 from .fix_store import USER as S3_USER
-from .fix_store import Weed
+from .fix_store import Weed, repository_in
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +57,7 @@ def repository_of(host: Host) -> Repository:
     assert path
     identifier = ControlData.read(host.data_dir).system_identifier
     settings = FolderRepository(type="folder", path=Path(path[1]))
-    return Repository(open_store(settings), Layout("pend", "main", identifier))
+    return repository_in(settings, identifier, host.keys)
 
 
 def stored_names(host: Host) -> list[str]:
@@ -87,9 +85,10 @@ def test_a_pushed_segment_is_stored_byte_for_byte_in_s3(donors: list[Host], s3_s
     host.write_config(s3_settings)
     outcome = host.ops("wal", "push", f"pg_wal/{SEGMENT}")
     assert (outcome.returncode, outcome.stderr) == (0, "")
-    repository = current(open_store(s3_settings), "pend", "main", None)
+    identifier = current(open_store(s3_settings), "pend", "main", None).system_identifier
+    repository = repository_in(s3_settings, identifier, host.keys)
     blob = repository.store.get(repository.layout.wal(WalFile.parse(SEGMENT)))
-    plain = unseal(blob, kind="wal", name=SEGMENT, system_identifier=repository.system_identifier)
+    plain = repository.unseal(blob, kind="wal", name=SEGMENT)
     assert plain == segment(host).read_bytes()
     info = repository.describe()
     assert (info.segment_size, info.postgres_version, info.cluster) == (1 << 20, 15, "main")

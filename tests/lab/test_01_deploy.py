@@ -128,7 +128,8 @@ def test_no_secret_shows_in_a_deploy_s_output_or_in_a_process_list(fleet: Fleet)
     secrets = [line.split('"')[1] for line in Path("/var/lib/ops-lab/secrets.toml").read_text().splitlines()]
     keys = [path.read_text().splitlines()[1] for path in Path("/var/lib/ops-lab/pki").glob("*.key")]
     assert len(secrets) >= 3
-    for dest in ("/etc/ops/s3-credentials", "/etc/ops/secrets/role_pend_app", "/etc/ops/pki/postgres.key"):
+    etc_ops = ("s3-credentials", "keys/main", "secrets/role_pend_app", "pki/postgres.key")
+    for dest in (f"/etc/ops/{name}" for name in etc_ops):
         drive.ask("pg1", f"rm {dest}")  # so that it is written, with all that pyinfra says of it
         assert drive.run("pg1", f"test -e {dest}").returncode == 1
     loud = pyinfra(drive.INVENTORY, "-vvv", "--diff")

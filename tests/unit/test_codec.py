@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.config import Keys
 from ops.model.envelope import Header, decode, encode
+from ops.model.keys import NotAuthentic
+from ops.model.layout import Layout
 from ops.store import codec
-from ops.store.codec import Damaged, Foreign, peek, seal, unseal
+from ops.store.codec import Damaged, Foreign, peek, same, seal, unseal
+from ops.store.folder import FolderStore
+from ops.store.keyring import KeyFiles, Keyring, KeyUnavailable
 
 PLAIN = b"WAL of ours " * 1000
 
@@ -94,6 +102,7 @@ def test_an_object_of_another_cluster_is_foreign_unless_any_owner_will_do() -> N
         {"compression": "none"},
         {"compression": "gzip"},
         {"encryption": {"cipher": "aes-256-gcm"}},
+        {"encryption": "aes-256-gcm"},
     ],
 )
 def test_a_header_that_does_not_fit_its_payload_is_refused(changes: dict[str, object]) -> None:
@@ -122,3 +131,92 @@ def test_an_uncompressed_object_is_opened_too() -> None:
 def test_what_is_no_object_cannot_be_peeked_at() -> None:
     with pytest.raises(Damaged):
         peek(b"something else")
+
+
+# -- encrypted -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keyring(tmp_path: Path) -> Keyring:
+    """Keys of cluster 42, with one data key, in folders of their own."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "keys" / "k1").touch(mode=0o600)
+    (tmp_path / "keys" / "k1").write_bytes(base64.b64encode(os.urandom(32)))
+    layout = Layout("pend", "main", 42)
+    found = Keyring(FolderStore(tmp_path / "store"), layout, KeyFiles(Keys(directory=tmp_path / "keys")))
+    found.make()
+    return found
+
+
+def encrypted(keyring: Keyring, plain: bytes = PLAIN, name: str = "name") -> bytes:
+    return seal("wal", name, 42, plain, level=1, keyring=keyring)
+
+
+def decrypted(blob: bytes, keyring: Keyring | None, name: str = "name") -> bytes:
+    return unseal(blob, kind="wal", name=name, system_identifier=42, keyring=keyring)
+
+
+def test_what_was_encrypted_is_opened_and_looks_different_each_time(keyring: Keyring) -> None:
+    one, other = encrypted(keyring), encrypted(keyring)
+    assert decrypted(one, keyring) == decrypted(other, keyring) == PLAIN
+    assert one != other
+    assert hashlib.sha256(PLAIN).hexdigest().encode() not in one
+
+
+def test_any_flipped_bit_of_an_encrypted_object_is_noticed(keyring: Keyring) -> None:
+    blob = encrypted(keyring)
+    for position in range(len(blob)):
+        for bit in (0, 7):
+            altered = bytearray(blob)
+            altered[position] ^= 1 << bit
+            with pytest.raises((Damaged, Foreign), match="name"):
+                decrypted(bytes(altered), keyring)
+
+
+def test_any_cut_or_addition_to_an_encrypted_object_is_noticed(keyring: Keyring) -> None:
+    blob = encrypted(keyring)
+    for altered in (*(blob[:length] for length in range(len(blob))), blob + b"!", blob + blob):
+        with pytest.raises(Damaged):
+            decrypted(altered, keyring)
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"kind": "manifest"}, {"system_identifier": 43}, {"size": 1}])
+def test_a_header_is_bound_to_its_payload(keyring: Keyring, change: dict[str, object]) -> None:
+    header = with_header(encrypted(keyring), **change)
+    kind, name = change.get("kind", "wal"), change.get("name", "name")
+    with pytest.raises(Damaged):
+        unseal(header, kind=kind, name=str(name), system_identifier=None, keyring=keyring)  # type: ignore[arg-type]
+
+
+def test_payloads_cannot_change_places(keyring: Keyring) -> None:
+    (header, _), (_, payload) = decode(encrypted(keyring)), decode(encrypted(keyring))
+    with pytest.raises(Damaged):
+        decrypted(encode(header, payload), keyring)
+
+
+def test_plaintext_is_not_believed_where_encryption_is_declared_nor_the_other_way_round(keyring: Keyring) -> None:
+    with pytest.raises(Damaged, match="name"):
+        decrypted(sealed(), keyring)
+    with pytest.raises(KeyUnavailable, match="name"):
+        decrypted(encrypted(keyring), None)
+
+
+def test_a_stored_object_is_compared_by_contents_whatever_key_it_has(keyring: Keyring) -> None:
+    before = peek(encrypted(keyring))
+    keyring.make()
+    after = peek(encrypted(keyring))
+    assert before.digest != after.digest
+    for header in (before, after):
+        assert same(header, 42, PLAIN, keyring)
+        assert not same(header, 42, PLAIN[::-1], keyring)
+        assert not same(header, 43, PLAIN, keyring)
+
+
+def test_a_pack_cipher_opens_a_block_only_where_it_was_sealed(keyring: Keyring) -> None:
+    cipher = keyring.newest().pack_cipher(bytes(16))
+    stored = cipher.seal(b"block", 8)
+    assert cipher.open(stored, 8) == b"block"
+    for other, offset in ((cipher, 9), (keyring.newest().pack_cipher(bytes(15) + b"!"), 8)):
+        with pytest.raises(NotAuthentic):
+            other.open(stored, offset)

@@ -16,6 +16,7 @@ from ops.model.continuity import (
     missing,
     needed,
     newest_history,
+    owed,
     unexplained,
 )
 from ops.model.lsn import LSN
@@ -165,3 +166,36 @@ def test_a_backup_that_stops_on_a_segment_s_edge_does_not_need_the_next_segment(
     archive = Archive({1: frozenset({3})})
     assert missing(archive, Start(1, LSN.parse("0/3000028"), LSN.parse("0/4000000"))) == []
     assert missing(archive, Start(1, LSN.parse("0/3000028"), LSN.parse("0/4000001"))) != []
+
+
+# -- what a member still has and the archive lacks ----------------------------------------------------------------
+
+FORK = LSN(5 * MIB + 100)
+AFTER_FORK = History(2, (Ancestor(1, FORK),))
+HERE = [Segment(timeline, number, MIB) for timeline in (1, 2) for number in range(10)]
+
+
+def test_ended_timelines_are_owed_up_to_the_last_segment_before_the_fork_and_never_beyond() -> None:
+    stored = Archive({1: frozenset({1, 2}), 2: frozenset({5})}, {}, MIB)
+    assert owed(AFTER_FORK, LSN(9 * MIB), HERE, stored) == [Segment(1, 3, MIB), Segment(1, 4, MIB)]
+
+
+def test_nothing_is_owed_that_the_member_has_not_replayed_itself() -> None:
+    stored = Archive({1: frozenset({1, 2})}, {}, MIB)
+    assert owed(AFTER_FORK, LSN(4 * MIB), HERE, stored) == [Segment(1, 3, MIB)]
+    assert owed(AFTER_FORK, LSN(4 * MIB - 1), HERE, stored) == []
+
+
+def test_nothing_of_the_current_timeline_or_of_a_stranger_is_owed() -> None:
+    strangers = [Segment(7, 3, MIB), Segment(1, 3, MIB * 2)]
+    assert owed(History(1), LSN(9 * MIB), HERE, Archive({}, {}, MIB)) == []
+    assert owed(AFTER_FORK, LSN(9 * MIB), strangers, Archive({}, {}, MIB)) == []
+
+
+def test_segments_that_were_there_once_are_missing_at_the_end_too() -> None:
+    stored = Archive({1: frozenset({1, 2, 3})}, {}, MIB)
+    known = stored.joined([Segment(1, 4, MIB), Segment(1, 5, MIB)])
+    start = Start(1, LSN(MIB))
+    assert missing(stored, start) == []
+    assert missing(stored, start, known=known) == [Hole(Segment(1, 4, MIB), Segment(1, 5, MIB))]
+    assert missing(stored.without([Segment(1, 2, MIB)]), start) == [Hole(Segment(1, 2, MIB), Segment(1, 2, MIB))]
