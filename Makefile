@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 VENV  := .venv/bin
 
-BENCHMARKS := deploy change
+BENCHMARKS := deploy change wal_push
 
 .PHONY: help setup demo test bench lint lab-up lab-down lock
 
@@ -18,7 +18,7 @@ demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random m
 test: setup lint  ## every test: unit, integration, lab
 	@$(VENV)/pytest
 
-bench: setup  ## every benchmark, against the running lab: a no-op deploy beside Ansible's, what a change costs a client
+bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansible's, what a change costs a client, WAL beside pgBackRest
 	@set -e; for name in $(BENCHMARKS); do $(VENV)/python -m benchmarks.$$name; done
 
 lint: setup  ## ruff, mypy (strict), import contracts
