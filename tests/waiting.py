@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
@@ -45,10 +46,12 @@ def free_port() -> int:
     """A loopback port that nobody listens on just now.
 
     From below the range that the kernel gives to outgoing connections, so that a server which is stopped and
-    started again finds its port free.
+    started again finds its port free; and from a part of it that is this process's own, where several run tests.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 15_000 + worker % 4 * 4_000
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = random.randrange(first, first + 4_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
