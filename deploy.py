@@ -14,6 +14,7 @@ from ops.deploys.platform import platform, postgres_packages
 from ops.deploys.postgres import postgres
 from ops.deploys.preflight import preflight
 from ops.deploys.redis import redis
+from ops.deploys.schedules import schedules
 from ops.deploys.seaweedfs import seaweedfs
 from ops.deploys.site import this_host
 from ops.deploys.timescaledb import timescaledb
@@ -27,6 +28,7 @@ postgres_packages(this)  # the user `postgres` owns what the next line writes
 timescaledb(this)  # on all members, before one of them makes or updates the extension
 platform(this)  # PostgreSQL's archive_command is ours: before its first segment
 postgres(this)  # Patroni, the clusters, and what is declared in them
+schedules(this)  # backups, and what looks after them: there is something to back up now
 pgbouncer(this)  # it looks passwords up in the database
 haproxy(this)  # the way in, last: what it leads to is there
 redis(this)  # the cache: nothing above leans on it

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 PEERS = Path(__file__).resolve().parent.parent / "build" / "peers"
-BARMAN = "barman[cloud,zstandard]==3.19.0"
+BARMAN = "barman[cloud,lz4,zstandard]==3.19.0"
 
 
 def pgbackrest() -> str:
@@ -30,8 +30,13 @@ def pgbackrest() -> str:
 
 def barman() -> str:
     """The command barman-cloud-wal-archive from PyPI."""
+    return barman_program("barman-cloud-wal-archive")
+
+
+def barman_program(name: str) -> str:
+    """One of barman-cloud's commands from PyPI."""
     home = PEERS / "barman"
-    program = home / "bin/barman-cloud-wal-archive"
+    program = home / "bin" / name
     if not program.exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
         subprocess.run([home / "bin/pip", "install", "--quiet", BARMAN], check=True, stdout=sys.stderr)

@@ -68,6 +68,20 @@ class Keys(Model):
     current: KeyId | None = None
 
 
+class Retention(Model):
+    """What a repository keeps (docs/guides/retention.md).
+
+    `days`: every moment of that long can be recovered to; unless it says so, 30 days in the first repository and 90 in
+    the others. `count` backups are kept whatever their age, and the first of each month for `monthly_years`.
+    `grace_hours`: what is to go is named that long before it goes, nothing younger goes, and clocks may differ by that.
+    """
+
+    days: Annotated[int, Field(ge=0)] | None = None
+    count: Annotated[int, Field(ge=1)] = 2
+    monthly_years: Annotated[int, Field(ge=0)] = 7
+    grace_hours: Annotated[float, Field(ge=0)] = 24
+
+
 class Place(Model):
     """What holds for a repository wherever it is.
 
@@ -78,6 +92,7 @@ class Place(Model):
     prefix: str = "pend"
     encryption: Encryption = "aes-256-gcm"
     bandwidth: Annotated[int, Field(ge=64 * 1024)] | None = None
+    retention: Retention = Retention()
 
 
 class S3Repository(Place):
@@ -145,11 +160,18 @@ class Wal(Model):
 
 
 class Backup(Model):
-    """Base backups. `wal_timeout`: how long to wait until the WAL that a backup needs is in the store."""
+    """Base backups. `wal_timeout`: how long to wait until the WAL that a backup needs is in the store. `verify_days`:
+    what was read and proven that long ago is read again by `ops backup verify`. `rate`: bytes a second that a
+    backup may send, on average, whatever the `bandwidth` of its repository. `page_checksums`: whether those of the
+    database are looked at on the way, at 3 seconds of one core for each GiB that is new.
+    """
 
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     compression_level: Annotated[int, Field(ge=1, le=19)] = 1
     wal_timeout: Seconds = 300
+    verify_days: Annotated[int, Field(ge=0)] = 28
+    rate: Annotated[int, Field(ge=64 * 1024)] | None = None
+    page_checksums: bool = True
 
 
 class Drill(Model):

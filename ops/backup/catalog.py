@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from ops.backup.faults import reached
 from ops.config import nearest
 from ops.errors import OpsError, UsageError
 from ops.model.backup import Backup, is_backup_id
@@ -25,6 +26,7 @@ def put(repository: Repository, manifest: Manifest, files: bytes, level: int) ->
     """Store the description of a backup, the manifest last: from then on the backup exists."""
     name, layout = manifest.backup.id, repository.layout
     _put(repository.store, layout.files(name), repository.seal("manifest", files_name(name), files, level=level))
+    reached("create-listed")
     _put(repository.store, layout.manifest(name), repository.seal("manifest", name, manifest.encode(), level=level))
 
 

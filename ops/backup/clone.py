@@ -92,7 +92,7 @@ def clone(repository: Repository, backup: Backup, data_dir: Path, *, workers: in
     """
     start = time.monotonic()
     with _beside(data_dir) as unfinished:
-        count = restore_files(
+        restored = restore_files(
             repository,
             backup,
             unfinished,
@@ -107,7 +107,7 @@ def clone(repository: Repository, backup: Backup, data_dir: Path, *, workers: in
         start_lsn=str(backup.start_lsn),
         system_identifier=repository.system_identifier,
         store=repository.store.name,
-        bytes=count,
+        bytes=restored.size,
         seconds=round(time.monotonic() - start, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

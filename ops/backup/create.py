@@ -2,7 +2,7 @@
 
 The order is the point. pg_control is read after all other files. The manifest is put after every pack and after
 every WAL segment that the backup needs is in the store, so a backup that exists can be restored. One that fails
-or is killed leaves packs behind, which nothing refers to, and no backup.
+or is killed leaves packs behind and no backup; the next one finds in them what it need not store again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ops.backup import catalog
+from ops.backup import catalog, earlier
 from ops.backup.coverage import wait_for_wal
-from ops.backup.packer import Packer, Packs
+from ops.backup.earlier import Earlier, Reuse
+from ops.backup.faults import reached
+from ops.backup.lease import Lease
+from ops.backup.packer import Packer, pack_size
+from ops.backup.proof import Proof
 from ops.backup.reader import Reader
 from ops.backup.report import Meter, Reporter
 from ops.backup.scan import Tree, describe, scan
@@ -27,38 +31,52 @@ from ops.model.backup import Backup, backup_id, needed_wal
 from ops.model.blocks import merge
 from ops.model.datadir import CONTROL_FILE
 from ops.model.layout import Layout
+from ops.model.lsn import LSN
 from ops.model.manifest import Contents, File, Manifest, digest
 from ops.postgres.connect import connect
 from ops.store.base import Store
 from ops.store.repository import Repository, RepositoryInfo, ensure, repository_at
+from ops.store.throttle import Throttled
+
+LEASE = "backup"
+# Seconds until a thread that computes checksums lets go of the interpreter: others need it for moments, between calls
+# that do not, and would wait five milliseconds each time.
+_SWITCH = 0.0005
 
 
 def create(config: Config, store: Store, reporter: Reporter) -> Backup:
     """Take a backup and commit it; needs the rights of the user that PostgreSQL runs as.
 
-    Raises Unreachable when the server or the store is not there (any more), OpsError when this server cannot be
-    backed up or the WAL did not arrive in time.
+    A database with damaged pages is backed up, too: `Backup.damaged` names them. Raises Unreachable when the server
+    or the store is not there (any more), OpsError when this server cannot be backed up, another backup is running, or
+    the WAL did not arrive in time.
     """
+    sys.setswitchinterval(_SWITCH)
+    if config.backup.rate is not None:
+        store = Throttled(store, config.backup.rate)
     with closing(connect(config.postgres, purpose="ops backup create")) as connection:
         server = inspect(connection)
         layout = Layout(config.repository.prefix, config.cluster, server.system_identifier)
         repository = repository_at(store, layout, config.repository.encryption, config.keys)
         info = ensure(repository, segment_size=server.segment_size, postgres_version=server.major)
         session = Session(connection, server)
-        start = session.clock().astimezone(UTC)
-        with reporter.stage("start the backup (waits for a checkpoint)"):
-            session.start(f"ops {backup_id(start)}")
-        run = _Run(config, repository, info, server, session, reporter)
-        tree, contents = run.copy()
-        with reporter.stage("end the backup"):
-            stopped = session.stop()
-        backup = run.describe(start, stopped, tree, contents)
-        run.wait(stopped)
-        with reporter.stage("commit"):
-            files = contents.encode()
-            manifest = Manifest(backup, stopped.label_text, stopped.tablespace_map, digest(files))
-            catalog.put(run.repository, manifest, files, config.backup.compression_level)
+        if standbys := session.standbys():
+            reporter.say(f"This is the primary. A standby could do the reading instead: {', '.join(standbys)}.")
+        with Lease(repository, LEASE, reporter) as lease:
+            reached("create-leased")
+            backup = _Run(config, repository, info, server, session, reporter, lease).run()
+        reached("create-released")
         return backup
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """The files as they lie in packs now."""
+
+    tree: Tree
+    contents: Contents
+    reuse: Reuse
+    proof: Proof | None
 
 
 @dataclass(frozen=True)
@@ -71,25 +89,70 @@ class _Run:
     server: Server
     session: Session
     reporter: Reporter
+    lease: Lease
 
-    def copy(self) -> tuple[Tree, Contents]:
-        """All files into packs, pg_control last."""
-        settings, packs, root = self.config.backup, Packs(), self.server.data_directory
-        key = self.repository.block_key(self.info)
-        packers = [Packer(self.repository, packs, key, settings.compression_level) for _ in range(settings.workers)]
+    def run(self) -> Backup:
+        """The backup, committed."""
+        with self.reporter.stage("look at earlier backups"):
+            before = earlier.look(self.repository)
+        start = self.session.clock().astimezone(UTC)
+        with self.reporter.stage("start the backup (waits for a checkpoint)"):
+            start_lsn = self.session.start(f"ops {backup_id(start)}")
+        reached("create-started")
+        timeline = self.session.timeline()
+        copied = self._copy(before, start_lsn, timeline)
+        reached("create-copied")
+        with self.reporter.stage("end the backup"):
+            stopped = self.session.stop()
+        if stopped.label.timeline != timeline:
+            raise OpsError(
+                f"the timeline changed while the backup ran: {timeline} became {stopped.label.timeline}",
+                hint="Nothing was stored as a backup. Take it again.",
+            )
+        reached("create-stopped")
+        backup = self._describe(before, start, stopped, copied)
+        self._wait(stopped)
+        reached("create-covered")
+        self._commit(backup, stopped, copied.contents)
+        return backup
+
+    def _copy(self, before: Earlier, start: LSN, timeline: int) -> _Copied:
+        """All files into packs, or found in them; pg_control last."""
+        settings, root = self.config.backup, self.server.data_directory
         with self.reporter.stage("read the list of files"):
             tree = scan(root, self.server.major)
-            self.session.check_alive()
+            reuse = earlier.plan(self.repository, before, tree.files, same_history=self._continues(before, timeline))
+            self._check_alive()
+        to_read = sum(file.size for file in reuse.to_read)
+        key, target = self.repository.block_key(self.info), pack_size(to_read)
+        packers = [
+            Packer(self.repository, reuse.packs, key, settings.compression_level, target=target)
+            for _ in range(settings.workers)
+        ]
+        looks = settings.page_checksums and self.server.checksums
+        proof = Proof(start, self.server.pages_a_segment, reuse.proven) if looks else None
         with self.reporter.stage("copy the files"):
-            reader = Reader(root, self.info.block_size, Meter(tree.size, self.reporter.progress))
-            files = reader.read(tree.files, packers, self.session.check_alive)
+            reader = Reader(root, self.info.block_size, Meter(to_read, self.reporter.progress), proof)
+            files = [*reuse.adopted, *reader.read(reuse.to_read, packers, self._check_alive)]
+            files.sort(key=lambda file: file.path)
             files.append(_copy_control(root, packers[0], self.server.system_identifier))
             for packer in packers:
                 packer.finish()
-            self.session.check_alive()
-        return tree, Contents(packs.all(), tuple(tree.directories), tuple(files))
+            self._check_alive()
+        packs, numbered = reuse.packs.used_by(files)
+        return _Copied(tree, Contents(packs, tuple(tree.directories), numbered), reuse, proof)
 
-    def wait(self, stopped: Stopped) -> None:
+    def _continues(self, before: Earlier, timeline: int) -> bool:
+        """Whether the times of this host's files can be compared with those that the last backup saw."""
+        last = before.backup
+        return last is not None and (last.timeline, last.host) == (timeline, socket.gethostname())
+
+    def _check_alive(self) -> None:
+        self.session.check_alive()
+        if self.lease.lost:
+            self.lease.check()
+
+    def _wait(self, stopped: Stopped) -> None:
         """Until the store holds the WAL from the backup's start to its end."""
         segments = needed_wal(stopped.label, stopped.stop_lsn, self.server.segment_size)
         with self.reporter.stage(f"wait for WAL up to {segments[-1].name} in the store"):
@@ -100,10 +163,21 @@ class _Run:
                 why=self.session.archiver,
             )
 
-    def describe(self, start: datetime, stopped: Stopped, tree: Tree, contents: Contents) -> Backup:
+    def _commit(self, backup: Backup, stopped: Stopped, contents: Contents) -> None:
+        """Put what describes the backup, once all that it refers to was seen in the store."""
+        with self.reporter.stage("commit"):
+            earlier.check(self.repository, contents.packs)
+            self.lease.check()
+            reached("create-checked")
+            files = contents.encode()
+            manifest = Manifest(backup, stopped.label_text, stopped.tablespace_map, digest(files))
+            catalog.put(self.repository, manifest, files, self.config.backup.compression_level)
+            reached("create-committed")
+
+    def _describe(self, before: Earlier, start: datetime, stopped: Stopped, copied: _Copied) -> Backup:
         """The backup as it will be listed."""
         segments = needed_wal(stopped.label, stopped.stop_lsn, self.server.segment_size)
-        stored = sum(pack.size for pack in contents.packs)
+        contents = copied.contents
         return Backup(
             id=backup_id(start),
             cluster=self.config.cluster,
@@ -119,14 +193,26 @@ class _Run:
             from_standby=stopped.label.from_standby,
             postgres_version=self.server.version,
             size=sum(file.size for file in contents.files),
-            stored_bytes=stored,
-            new_bytes=stored,
+            stored_bytes=sum(pack.size for pack in contents.packs),
+            new_bytes=copied.reuse.packs.new_bytes,
             block_size=self.info.block_size,
             packs=len(contents.packs),
             files=len(contents.files),
-            tablespaces=tree.tablespaces,
+            tablespaces=copied.tree.tablespaces,
             settings=self.server.settings,
+            previous=before.backup.id if before.backup else None,
+            checked=copied.proof is not None,
+            damaged=_damaged(before.backup, stopped.stop_lsn, copied),
         )
+
+
+def _damaged(last: Backup | None, stop: LSN, copied: _Copied) -> dict[str, list[list[int]]]:
+    """The pages that failed, and those that did in the last backup and lie in files that were not read again."""
+    if copied.proof is None:
+        return {}
+    unread = {file.path for file in copied.reuse.adopted}
+    known = {path: pages for path, pages in (last.damaged if last else {}).items() if path in unread}
+    return known | copied.proof.damaged(stop)
 
 
 def _copy_control(root: Path, packer: Packer, system_identifier: int) -> File:

@@ -17,13 +17,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from ops.backup.packer import Packer
+from ops.backup.proof import Blocks, Proof
 from ops.backup.report import Meter
 from ops.backup.scan import unreadable
 from ops.model.blocks import Run, merge
 from ops.model.manifest import File
 
 # A large file is read in pieces of 64 blocks by whichever thread is free: long enough for a disk, short enough
-# that threads end together.
+# that threads end together. Each thread holds one piece in memory.
 BLOCKS_A_PIECE = 64
 
 
@@ -64,12 +65,13 @@ def assemble(files: list[File], done: Iterable[Piece]) -> list[File]:
 
 
 class Reader:
-    """Reads files of the data directory `root` into blocks of `block_size` bytes."""
+    """Reads files of the data directory `root` into blocks of `block_size` bytes; `proof` looks at their pages."""
 
-    def __init__(self, root: Path, block_size: int, meter: Meter) -> None:
+    def __init__(self, root: Path, block_size: int, meter: Meter, proof: Proof | None = None) -> None:
         self._root = root
         self._block_size = block_size
         self._meter = meter
+        self._proof = proof
         self._stop = threading.Event()
 
     def read(self, files: list[File], packers: list[Packer], while_waiting: Callable[[], None]) -> list[File]:
@@ -90,42 +92,38 @@ class Reader:
         return assemble(files, done)
 
     def _work(self, files: list[File], queue: SimpleQueue[Piece], packer: Packer, done: list[Piece]) -> None:
-        buffer = bytearray(self._block_size)
+        buffer = memoryview(bytearray(BLOCKS_A_PIECE * self._block_size))
         while not self._stop.is_set():
             try:
                 piece = queue.get_nowait()
             except Empty:
                 return
-            path = self._root / files[piece.file].path
+            path = files[piece.file].path
             try:
-                done.append(self._read(path, piece, packer, memoryview(buffer)))
+                done.append(self._read(path, piece, packer, buffer))
             except OSError as error:
-                raise unreadable(path, error) from error
+                raise unreadable(self._root / path, error) from error
             self._meter.add(piece.length or 0)
 
-    def _read(self, path: Path, piece: Piece, packer: Packer, buffer: memoryview) -> Piece:
+    def _read(self, path: str, piece: Piece, packer: Packer, buffer: memoryview) -> Piece:
         assert piece.length is not None
-        runs, position, end = list[Run](), piece.offset, piece.offset + piece.length
         try:
-            handle = os.open(path, os.O_RDONLY)
+            handle = os.open(self._root / path, os.O_RDONLY)
         except FileNotFoundError:
             return replace(piece, length=None)
         try:
-            while position < end:
-                wanted = min(len(buffer), end - position)
-                count = _fill(handle, buffer[:wanted], position)
-                if count:
-                    runs.append(packer.add(buffer[:count]))
-                position += count
-                if count < wanted:
-                    break  # the file has become shorter
+            count = fill(handle, buffer[: piece.length], piece.offset)
+            blocks = Blocks(buffer[:count], self._block_size, piece.offset, packer.name)
+            if self._proof:
+                self._proof.look(path, blocks, packer.packs.find, lambda part, offset: fill(handle, part, offset))
         finally:
             os.close(handle)
-        return replace(piece, length=position - piece.offset, runs=merge(runs))
+        runs = merge(packer.add(plain, name) for plain, name in zip(blocks.plain, blocks.names, strict=True))
+        return replace(piece, length=count, runs=runs)
 
 
-def _fill(handle: int, buffer: memoryview, position: int) -> int:
-    """Reads until `buffer` is full or the file ends: a block may be short only there."""
+def fill(handle: int, buffer: memoryview, position: int) -> int:
+    """Reads until `buffer` is full or the file ends; how many bytes there were."""
     filled = 0
     while filled < len(buffer) and (count := os.preadv(handle, [buffer[filled:]], position + filled)):
         filled += count

@@ -58,3 +58,10 @@ def write_recovery(
     file.chmod(0o600)
     (directory / "recovery.signal").touch(mode=0o600)
     (directory / "standby.signal").unlink(missing_ok=True)
+
+
+def forget_recovery(directory: Path) -> None:
+    """Take the settings of a recovery that has ended out of postgresql.auto.conf: the next one is somebody else's."""
+    file = directory / "postgresql.auto.conf"
+    kept = [line for line in file.read_text().splitlines(keepends=True) if name_in(line) not in _OURS]
+    file.write_text("".join(kept))

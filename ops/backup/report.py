@@ -19,6 +19,9 @@ class Reporter(Protocol):
     def progress(self, done: int, total: int) -> None:
         """How far the running stage is, in bytes. Called from several threads, one at a time."""
 
+    def say(self, text: str) -> None:
+        """Something that is worth a line between stages."""
+
 
 class Silent:
     """Nobody listens."""
@@ -27,6 +30,9 @@ class Silent:
         return nullcontext()
 
     def progress(self, done: int, total: int) -> None:
+        pass
+
+    def say(self, text: str) -> None:
         pass
 
 

@@ -1,21 +1,21 @@
 """Restoring the files of a base backup. What recovery is to do with them is `ops.backup.recovery`'s part.
 
-A directory that is restored only in part must not start: pg_control, without which no server does, is written
-last, after everything else is durable.
+A directory that is restored only in part must not start: pg_control, without which no server does, goes first from
+a directory that is restored over, and gets its name last, after everything else is durable. So a restore that was
+killed is begun again, and keeps what it finds in place.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ops.backup import catalog
+from ops.backup import catalog, place
+from ops.backup.place import NEW_ONLY, PARTIAL, PARTIAL_NEW, Consent, Kind
 from ops.backup.report import Meter, Progress
 from ops.backup.unpack import Unpacker, stretches
 from ops.errors import OpsError
@@ -24,9 +24,29 @@ from ops.model.datadir import CONTROL_FILE, tablespace_map
 from ops.model.manifest import Contents, Directory, File, Manifest
 from ops.store.durable import sync_directory
 from ops.store.repository import Repository
+from ops.wal.faults import reached
 
-_PARTIAL = f"{CONTROL_FILE}.restoring"
+# Where a test kills a restore.
+POINTS = (
+    "restore-control",
+    "restore-begun",
+    "restore-cleared",
+    "restore-range",
+    "restore-unpacked",
+    "restore-told",
+    "restore-settled",
+    "restore-done",
+)
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Bytes of files: all, those that were there already, and those that came from the store, where they are fewer."""
+
+    size: int
+    reused: int
+    fetched: int
 
 
 def default_tablespaces(backup: Backup, directory: Path) -> dict[str, Path]:
@@ -37,6 +57,19 @@ def default_tablespaces(backup: Backup, directory: Path) -> dict[str, Path]:
     return {oid: directory.with_name(f"{directory.name}.tablespaces") / oid for oid in backup.tablespaces}
 
 
+def place_tablespaces(backup: Backup, directory: Path, chosen: Mapping[str, Path]) -> dict[str, Path]:
+    """Where each tablespace goes, by oid. `chosen` names them by oid or by the path that they had."""
+    oids = {path: oid for oid, path in backup.tablespaces.items()} | {oid: oid for oid in backup.tablespaces}
+    if unknown := sorted(chosen.keys() - oids.keys()):
+        known = ", ".join(f"{oid} ({path})" for oid, path in sorted(backup.tablespaces.items())) or "none"
+        raise OpsError(f"backup {backup.id} has no tablespace {', '.join(unknown)}", detail=f"It has: {known}.")
+    return default_tablespaces(backup, directory) | {oids[name]: path for name, path in chosen.items()}
+
+
+def _nothing(directory: Path) -> None:
+    """What a server is told that Patroni will tell."""
+
+
 def restore_files(
     repository: Repository,
     backup: Backup,
@@ -45,107 +78,123 @@ def restore_files(
     workers: int,
     progress: Progress,
     tablespaces: Mapping[str, Path] | None = None,
-) -> int:
-    """Write the files of `backup` into `directory`, which must be empty or not there yet; bytes written.
+    consent: Consent = NEW_ONLY,
+    tell: Callable[[Path], None] = _nothing,
+) -> Restored:
+    """Make `directory` the files of `backup`, all of them durable when this returns.
 
-    `tablespaces` maps oids to (empty) directories; those that it does not name go to `default_tablespaces`.
-    Everything is durable when this returns. No recovery settings are written. Raises Damaged, naming the pack and
-    a file, as soon as one stored byte is not what was put there; the directory then has no pg_control.
+    It must be empty, not there yet, or what a killed restore has left; `consent` says whether it may be more.
+    `tablespaces` maps oids, or the paths that they had, to directories; the others go to `default_tablespaces`.
+    `tell` writes what the server has to know, into a directory that cannot start yet. Raises Damaged, naming the
+    pack and a file, as soon as one stored byte is not what was put there; the directory then has no pg_control.
     """
-    manifest = catalog.read(repository, backup.id)
-    contents = catalog.contents(repository, manifest)
-    info = repository.describe()
     # Absolute: links in pg_tblspc and PostgreSQL itself resolve paths from elsewhere.
     directory = directory.absolute()
-    spaces = {oid: path.absolute() for oid, path in _merge(backup, directory, tablespaces or {}).items()}
-    _prepare(directory, backup.size)
-    unpacker = Unpacker(repository, info, directory, Meter(backup.size, progress))
-    try:
-        _write(unpacker, directory, manifest=manifest, contents=contents, spaces=spaces, workers=workers)
-    except OSError as error:
-        raise OpsError(
-            f"could not write {error.filename or directory}",
-            detail=str(error),
-            hint=f"What is in {directory} so far cannot start. Remove it, and restore again.",
-        ) from error
-    return backup.size
-
-
-def _write(
-    unpacker: Unpacker,
-    directory: Path,
-    *,
-    manifest: Manifest,
-    contents: Contents,
-    spaces: Mapping[str, Path],
-    workers: int,
-) -> None:
-    """All of a backup into `directory`, in the order that makes half of it harmless."""
-    block_size = manifest.backup.block_size
-    _make_directories(directory, contents, spaces)
-    others = [file for file in contents.files if file.path != CONTROL_FILE]
-    control = [replace(file, path=_PARTIAL) for file in contents.files if file.path == CONTROL_FILE]
-    _unpack(unpacker, contents, others, block_size, workers)
-    _in_parallel(workers, lambda file: _finish(directory / file.path, file), others)
-    _write_text(directory / "backup_label", manifest.backup_label)
-    if spaces:
-        # As pg_backup_stop returned it, but for the paths: recovery makes these links anew from it.
-        _write_text(directory / "tablespace_map", tablespace_map({oid: str(path) for oid, path in spaces.items()}))
-    _settle(directory, contents.directories, workers)
-    _unpack(unpacker, contents, control, block_size, workers)
-    for file in control:
-        _finish(directory / file.path, file)
-        (directory / file.path).rename(directory / CONTROL_FILE)
-        sync_directory(directory / "global")
-
-
-def _merge(backup: Backup, directory: Path, chosen: Mapping[str, Path]) -> dict[str, Path]:
-    if unknown := sorted(chosen.keys() - backup.tablespaces.keys()):
-        known = ", ".join(f"{oid} ({path})" for oid, path in sorted(backup.tablespaces.items())) or "none"
-        raise OpsError(f"backup {backup.id} has no tablespace {', '.join(unknown)}", detail=f"It has: {known}.")
-    return default_tablespaces(backup, directory) | dict(chosen)
-
-
-def _prepare(directory: Path, size: int) -> None:
-    """Make `directory`, or see that it is empty, and that `size` bytes have room in it."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(directory, os.W_OK):
-            raise PermissionError(errno.EACCES, "may not write", str(directory))
-        if any(directory.iterdir()):
+    spaces = {oid: path.absolute() for oid, path in place_tablespaces(backup, directory, tablespaces or {}).items()}
+    place.admit(directory, repository.system_identifier, consent)
+    manifest = catalog.read(repository, backup.id)
+    contents = catalog.contents(repository, manifest)
+    with place.held(directory):
+        standing = place.admit(directory, repository.system_identifier, consent)
+        place.check_space(directory, contents.files, backup.size)
+        place.check_tablespaces(directory, spaces)
+        meter = Meter(backup.size, progress)
+        reuse = standing.kind is not Kind.EMPTY
+        unpacker = Unpacker(repository, repository.describe(), directory, meter, reuse=reuse)
+        try:
+            _Restore(unpacker, directory, manifest, contents, spaces, workers).run(tell, clear=reuse)
+        except OSError as error:
             raise OpsError(
-                f"{directory} is not empty; nothing was written",
-                hint="Name a directory that is empty or does not exist yet.",
-            )
-    except (NotADirectoryError, FileExistsError):
-        raise OpsError(f"{directory} is not a directory; nothing was written") from None
-    except PermissionError as error:
-        raise OpsError(
-            f"may not write to {error.filename}",
-            hint=f"Make {directory} first, empty and owned by the user that PostgreSQL runs as.",
-        ) from error
-    free = shutil.disk_usage(directory).free
-    if free < size:
-        raise OpsError(
-            f"{directory} has too little space for the backup",
-            detail=f"needed: {size / 2**30:.1f} GiB, free: {free / 2**30:.1f} GiB",
+                f"could not write {error.filename or directory}",
+                detail=str(error),
+                hint=f"What is in {directory} so far cannot start. Restore again: it goes on with what is there.",
+            ) from error
+    return Restored(backup.size, unpacker.reused, unpacker.fetched)
+
+
+@dataclass(frozen=True)
+class _Restore:
+    """All of a backup into a directory, in the order that makes half of it harmless."""
+
+    unpacker: Unpacker
+    directory: Path
+    manifest: Manifest
+    contents: Contents
+    spaces: Mapping[str, Path]
+    workers: int
+
+    def run(self, tell: Callable[[Path], None], *, clear: bool) -> None:
+        backup = self.manifest.backup
+        others = [file for file in self.contents.files if file.path != CONTROL_FILE]
+        self._begin([file for file in self.contents.files if file.path == CONTROL_FILE])
+        if clear:
+            place.clear(self.directory, self.contents, self.spaces, backup.postgres_version // 10000)
+        reached("restore-cleared")
+        self._make_directories()
+        self._unpack(others, "restore-range")
+        reached("restore-unpacked")
+        _in_parallel(self.workers, lambda file: _finish(self.directory / file.path, file), others)
+        self._label()
+        tell(self.directory)
+        for name in ("postgresql.auto.conf", "recovery.signal"):
+            _sync(self.directory / name)
+        reached("restore-told")
+        self._settle()
+        reached("restore-settled")
+        (self.directory / PARTIAL).rename(self.directory / CONTROL_FILE)
+        sync_directory(self.directory / "global")
+        reached("restore-done")
+
+    def _begin(self, control: list[File]) -> None:
+        """pg_control under the name that no server reads: from here on it says whose half a database this is."""
+        top = self.directory / "global"
+        if not top.is_dir():
+            top.unlink(missing_ok=True)
+            top.mkdir(mode=0o700)
+        # Not written in place: a power cut must leave the old one, or all of the new one.
+        (self.directory / PARTIAL_NEW).unlink(missing_ok=True)
+        for file in control:
+            self._unpack([replace(file, path=PARTIAL_NEW)], "restore-control")
+            _finish(self.directory / PARTIAL_NEW, file)
+            (self.directory / PARTIAL_NEW).rename(self.directory / PARTIAL)
+        sync_directory(top)
+        (self.directory / CONTROL_FILE).unlink(missing_ok=True)
+        sync_directory(top)
+        reached("restore-begun")
+
+    def _make_directories(self) -> None:
+        for path in self.spaces.values():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in self.contents.directories:  # parents come first
+            where = self.directory / directory.path
+            space = self.spaces.get(where.name) if directory.path == f"pg_tblspc/{where.name}" else None
+            if space is None:
+                where.mkdir(mode=0o700, exist_ok=True)
+            elif not where.is_symlink():
+                where.symlink_to(space)
+
+    def _unpack(self, files: list[File], point: str) -> None:
+        wanted, packs = stretches(files, self.manifest.backup.block_size), self.contents.packs
+        _in_parallel(
+            self.workers, lambda number: self.unpacker.unpack(packs[number], wanted[number], point=point), wanted
         )
 
+    def _label(self) -> None:
+        _write_text(self.directory / "backup_label", self.manifest.backup_label)
+        if self.spaces:
+            # As pg_backup_stop returned it, but for the paths: recovery makes these links anew from it.
+            spaces = {oid: str(path) for oid, path in self.spaces.items()}
+            _write_text(self.directory / "tablespace_map", tablespace_map(spaces))
 
-def _make_directories(root: Path, contents: Contents, spaces: Mapping[str, Path]) -> None:
-    for path in spaces.values():
-        _prepare(path, 0)
-    for directory in contents.directories:  # parents come first
-        where = root / directory.path
-        if directory.path == f"pg_tblspc/{where.name}" and (space := spaces.get(where.name)):
-            where.symlink_to(space)
-        else:
-            where.mkdir(mode=0o700, exist_ok=True)
+    def _settle(self) -> None:
+        """Modes of the directories, and their entries onto the disk."""
 
+        def settle(directory: Directory) -> None:
+            (self.directory / directory.path).chmod(directory.mode)
+            sync_directory(self.directory / directory.path)
 
-def _unpack(unpacker: Unpacker, contents: Contents, files: list[File], block_size: int, workers: int) -> None:
-    wanted = stretches(files, block_size)
-    _in_parallel(workers, lambda number: unpacker.unpack(contents.packs[number], wanted[number]), wanted)
+        _in_parallel(self.workers, settle, self.contents.directories)
+        sync_directory(self.directory.parent)
 
 
 def _in_parallel(workers: int, action: Callable[[Item], None], items: Iterable[Item]) -> None:
@@ -172,19 +221,15 @@ def _finish(path: Path, file: File) -> None:
         os.close(handle)
 
 
+def _sync(path: Path) -> None:
+    """What somebody else has written, onto the disk; nothing where it is not there."""
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def _write_text(path: Path, text: str) -> None:
     with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _settle(root: Path, directories: Iterable[Directory], workers: int) -> None:
-    """Modes of the directories, and their entries onto the disk."""
-
-    def settle(directory: Directory) -> None:
-        (root / directory.path).chmod(directory.mode)
-        sync_directory(root / directory.path)
-
-    _in_parallel(workers, settle, directories)
-    sync_directory(root.parent)

@@ -16,6 +16,7 @@ import psycopg
 
 from ops.errors import OpsError, Unreachable
 from ops.model.backup import SETTINGS, Label
+from ops.model.blocks import PAGE_SIZE
 from ops.model.lsn import LSN
 from ops.postgres.connect import Connection, row
 
@@ -24,7 +25,10 @@ _HINT_RESTART = "Set it, restart the server, and take the backup again."
 
 @dataclass(frozen=True)
 class Server:
-    """The server that is backed up. `version` is server_version_num, `segment_size` in bytes."""
+    """The server that is backed up. `version` is server_version_num, `segment_size` in bytes.
+
+    `pages_a_segment` is how many pages a relation's file has at most; `page_size` is in bytes.
+    """
 
     data_directory: Path
     system_identifier: int
@@ -32,6 +36,13 @@ class Server:
     segment_size: int
     in_recovery: bool
     settings: dict[str, str]
+    page_size: int = PAGE_SIZE
+    pages_a_segment: int = 131072
+
+    @property
+    def checksums(self) -> bool:
+        """Whether its pages have checksums, of the kind that we know."""
+        return self.settings.get("data_checksums") == "on" and self.page_size == PAGE_SIZE
 
     @property
     def major(self) -> int:
@@ -51,13 +62,13 @@ class Stopped:
 
 def inspect(connection: Connection) -> Server:
     """The server's facts; OpsError where it cannot be backed up as it is set."""
-    directory, identifier, version, segment_size, in_recovery = row(
+    directory, identifier, version, segment_size, in_recovery, page_size, pages = row(
         connection,
         """select current_setting('data_directory'), system_identifier,
                   current_setting('server_version_num')::int,
                   (select setting::bigint from pg_settings where name = 'wal_segment_size'),
-                  pg_is_in_recovery()
-             from pg_control_system()""",
+                  pg_is_in_recovery(), database_block_size, blocks_per_segment
+             from pg_control_system(), pg_control_init()""",
     )
     if version < 150000:
         raise OpsError(f"the server is PostgreSQL {version // 10000}; base backups need 15 or later")
@@ -74,6 +85,8 @@ def inspect(connection: Connection) -> Server:
         segment_size,
         in_recovery,
         {name: settings[name] for name in SETTINGS if name in settings},
+        page_size,
+        pages,
     )
 
 
@@ -99,10 +112,32 @@ class Session:
         self._connection = connection
         self._server = server
 
-    def start(self, label: str) -> None:
-        """Waits for a checkpoint, which is asked to hurry."""
+    def start(self, label: str) -> LSN:
+        """Where the WAL begins that the backup needs. Waits for a checkpoint, which is asked to hurry."""
         with _asking("could not start the backup"):
-            row(self._connection, "select pg_backup_start(%s, fast => true)", label)
+            (lsn,) = row(self._connection, "select pg_backup_start(%s, fast => true)::text", label)
+            return LSN.parse(lsn)
+
+    def timeline(self) -> int:
+        """The timeline that the server is on, once the backup has started."""
+        with _asking("could not ask the server for its timeline"):
+            (timeline,) = row(
+                self._connection,
+                """select greatest(timeline_id, min_recovery_end_timeline)
+                     from pg_control_checkpoint(), pg_control_recovery()""",
+            )
+        assert isinstance(timeline, int)
+        return timeline
+
+    def standbys(self) -> list[str]:
+        """The standbys that stream from this server, by their names; none where this is no primary."""
+        if self._server.in_recovery:
+            return []
+        with _asking("could not ask the server for its standbys"):
+            found = self._connection.execute(
+                "select distinct application_name from pg_stat_replication where state = 'streaming' order by 1"
+            )
+            return [str(name) for (name,) in found]
 
     def check_alive(self) -> None:
         """Unreachable when the connection, and with it the backup, is lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from ops.model.pack import MAGIC, Entry, PackError, PackRef, Range, parse_tail, 
 from ops.store.base import NotFound
 from ops.store.codec import Damaged
 from ops.store.repository import Repository, RepositoryInfo
+from ops.wal.faults import reached
 
 if TYPE_CHECKING:
     from ops.store.keyring import PackCipher
@@ -75,22 +77,30 @@ def targets(wanted: list[Stretch], block_size: int) -> dict[int, list[Target]]:
 class Unpacker:
     """Writes blocks of packs into files below `root`, which are created. Safe to share between threads."""
 
-    def __init__(self, repository: Repository, info: RepositoryInfo, root: Path, meter: Meter) -> None:
+    def __init__(
+        self, repository: Repository, info: RepositoryInfo, root: Path, meter: Meter, *, reuse: bool = False
+    ) -> None:
         self._repository = repository
         self._key = repository.block_key(info)
         self._block_size = info.block_size
         self._root = root
         self._meter = meter
+        self._reuse = reuse
+        self._lock = threading.Lock()
+        self.reused = self.fetched = 0  # plain bytes
 
-    def unpack(self, pack: PackRef, wanted: list[Stretch]) -> None:
-        """The blocks of `pack` that belong to the stretches.
+    def unpack(self, pack: PackRef, wanted: list[Stretch], *, point: str) -> None:
+        """The blocks of `pack` that belong to the stretches; those that are in place already are left alone.
 
+        `point` is reached after each range (ops.wal.faults).
         Damaged, naming the pack and a file that it costs, unless every byte is what was put there.
         """
         decompressor = zstandard.ZstdDecompressor()
         places = targets(wanted, self._block_size)
         with _naming(pack, wanted[0].path):
             entries, cipher = self._index(pack)
+        if self._reuse:
+            places = self._lacking(entries, places)
         for part in ranges(entries, places, limit=RANGE, gap=GAP):
             with _naming(pack, places[part.first][0].path):
                 body = self._fetch(pack, part)
@@ -104,7 +114,30 @@ class Unpacker:
                             if len(plain) != target.length:
                                 raise PackError(f"a block has {len(plain)} bytes where {target.length} belong")
                             files.write(target, plain)
-                            self._meter.add(len(plain))
+                    self._count(fetched=len(plain) * len(places[ordinal]))
+            reached(point)
+
+    def _lacking(self, entries: list[Entry], places: dict[int, list[Target]]) -> dict[int, list[Target]]:
+        """Those of `places` where what lies there is not what the block's name says. No time or size is believed."""
+        lacking = {}
+        with _Files(self._root) as files:
+            for ordinal, wanted in sorted(places.items()):
+                name = entries[ordinal].id
+                left = [target for target in wanted if not self._holds(files, target, name)]
+                self._count(reused=sum(target.length for target in wanted) - sum(target.length for target in left))
+                if left:
+                    lacking[ordinal] = left
+        return lacking
+
+    def _holds(self, files: _Files, target: Target, name: bytes) -> bool:
+        plain = files.read(target)
+        return len(plain) == target.length and hmac.compare_digest(block_id(self._key, plain), name)
+
+    def _count(self, *, reused: int = 0, fetched: int = 0) -> None:
+        with self._lock:
+            self.reused += reused
+            self.fetched += fetched
+        self._meter.add(reused + fetched)
 
     def _index(self, pack: PackRef) -> tuple[list[Entry], PackCipher | None]:
         key = self._repository.layout.pack(pack.id)
@@ -130,20 +163,31 @@ class Unpacker:
     ) -> bytes | memoryview:
         """The plain bytes of a block; PackError unless its name is theirs."""
         start = entry.offset - part.offset
-        plain: bytes | memoryview = body[start : start + entry.stored]
-        if cipher is not None:
-            plain = cipher.open(plain, entry.offset)
-        if entry.compressed:
-            try:
-                # Compared first, so that a damaged frame cannot fill the memory.
-                if (size := zstandard.frame_content_size(plain)) != entry.plain:
-                    raise PackError(f"block {entry.id.hex()} would unpack to {size} bytes, not {entry.plain}")
-                plain = decompressor.decompress(plain)
-            except zstandard.ZstdError as error:
-                raise PackError(f"block {entry.id.hex()} does not unpack: {error}") from error
-        if len(plain) != entry.plain or not hmac.compare_digest(block_id(self._key, plain), entry.id):
-            raise PackError(f"block {entry.id.hex()} at {entry.offset} has other contents than its name says")
-        return plain
+        return open_block(body[start : start + entry.stored], entry, self._key, cipher, decompressor)
+
+
+def open_block(
+    stored: memoryview,
+    entry: Entry,
+    key: bytes,
+    cipher: PackCipher | None,
+    decompressor: zstandard.ZstdDecompressor,
+) -> bytes | memoryview:
+    """The plain bytes of a block as it is stored; PackError unless its name is theirs."""
+    plain: bytes | memoryview = stored
+    if cipher is not None:
+        plain = cipher.open(plain, entry.offset)
+    if entry.compressed:
+        try:
+            # Compared first, so that a damaged frame cannot fill the memory.
+            if (size := zstandard.frame_content_size(plain)) != entry.plain:
+                raise PackError(f"block {entry.id.hex()} would unpack to {size} bytes, not {entry.plain}")
+            plain = decompressor.decompress(plain)
+        except zstandard.ZstdError as error:
+            raise PackError(f"block {entry.id.hex()} does not unpack: {error}") from error
+    if len(plain) != entry.plain or not hmac.compare_digest(block_id(key, plain), entry.id):
+        raise PackError(f"block {entry.id.hex()} at {entry.offset} has other contents than its name says")
+    return plain
 
 
 @contextmanager
@@ -160,7 +204,7 @@ def _naming(pack: PackRef, path: str) -> Iterator[None]:
 
 
 class _Files:
-    """Files below `root` to write into. The last one stays open: neighbours in a pack are neighbours in a file."""
+    """Files below `root`. The last one stays open: neighbours in a pack are neighbours in a file."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -173,15 +217,26 @@ class _Files:
     def __exit__(self, *_: object) -> None:
         self._close()
 
+    def read(self, target: Target) -> bytes:
+        """What lies there; less than its length, or nothing, where that is all there is."""
+        try:
+            self._open(target.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return b""
+        return os.pread(self._handle, target.length, target.offset)
+
     def write(self, target: Target, plain: bytes | memoryview) -> None:
-        if target.path != self._path:
-            self._close()
-            self._handle = os.open(self._root / target.path, os.O_WRONLY | os.O_CREAT, 0o600)
-            self._path = target.path
+        self._open(target.path, os.O_WRONLY | os.O_CREAT)
         position, rest = target.offset, memoryview(plain)
         while rest:
             count = os.pwrite(self._handle, rest, position)
             position, rest = position + count, rest[count:]
+
+    def _open(self, path: str, flags: int) -> None:
+        if path != self._path:
+            self._close()
+            self._handle = os.open(self._root / path, flags | os.O_NOFOLLOW, 0o600)
+            self._path = path
 
     def _close(self) -> None:
         if self._handle >= 0:

@@ -1,57 +1,35 @@
-"""`ops backup`: take base backups, see them, restore their files."""
+"""`ops backup`: take base backups, and see them."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-import time
-from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ops.backup import catalog
+from ops.backup import catalog, standing
 from ops.backup.create import create as create_backup
-from ops.backup.reach import newest_before, reach
-from ops.backup.recovery import write_recovery
-from ops.backup.restore import default_tablespaces, restore_files
+from ops.backup.standing import Verified, Window
 from ops.cli.clone import clone
+from ops.cli.expire import expire
 from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
-from ops.cli.output import Steps, emit_json, pairs, seconds, size, table, timestamp
-from ops.config import Config
-from ops.errors import UsageError
+from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
+from ops.cli.restore import restore
+from ops.cli.schedule import schedule
+from ops.cli.verify import verify
+from ops.drill import records
+from ops.errors import OpsError
 from ops.model.backup import Backup
-from ops.model.target import EXAMPLES, Latest, Target, parse
-from ops.postgres.conf import render
 from ops.store import open_store
-from ops.wal import client
+from ops.store.codec import Damaged
+from ops.store.repository import Repository
 
-_COLUMNS = ("id", "from", "taken (UTC)", "duration", "database", "stored", "ratio", "WAL", "timeline")
-_FIGURES = ("duration", "database", "stored", "ratio", "timeline")
-
-
-class Shown:
-    """Stages as steps, progress with rate and time left."""
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._start = self._shown = time.monotonic()
-
-    def stage(self, title: str) -> AbstractContextManager[None]:
-        self._start = time.monotonic()
-        return self._steps.step(title)
-
-    def progress(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._shown < 0.2 or not done:
-            return
-        self._shown = now
-        rate = done / (now - self._start)
-        left = seconds(max(0, total - done) / rate)
-        self._steps.note(f"{size(done)} of {size(total)}, {size(rate)}/s, {left} left")
+_COLUMNS = ("id", "from", "taken (UTC)", "duration", "database", "new", "stored", "ratio", "WAL", "timeline")
+_LISTED = (*_COLUMNS, "pages", "drilled (UTC)")
+_FIGURES = ("duration", "database", "new", "stored", "ratio", "timeline")
+_DRILLS = 50  # the newest drills, which tell of the newest backups
 
 
 @click.group()
@@ -60,6 +38,10 @@ def backup() -> None:
 
 
 backup.add_command(clone)
+backup.add_command(expire)
+backup.add_command(restore)
+backup.add_command(schedule)
+backup.add_command(verify)
 
 
 @backup.command("create")
@@ -68,8 +50,10 @@ backup.add_command(clone)
 def create_command(config_file: Path | None, as_json: bool) -> None:
     """Take a base backup of the PostgreSQL server on this host, primary or standby.
 
-    It exists once all its blocks and all the WAL that it needs are in the store. On a standby the last segment
-    comes from the primary, when that has filled it or its archive_timeout has passed.
+    It exists once all its blocks and all the WAL that it needs are in the store. What an earlier backup has stored is
+    not stored again, nor read where it cannot have changed. On a standby the last segment comes from the primary, when
+    that has filled it or its archive_timeout has passed. Exits with 1 when pages of the database are damaged: the
+    backup is kept, and names them.
     """
     config = begin(config_file)
     taken = create_backup(config, open_store(config.repository), Shown(Steps()))
@@ -77,6 +61,30 @@ def create_command(config_file: Path | None, as_json: bool) -> None:
         emit_json(_as_json(taken))
     else:
         click.echo(table([_cells(taken)], _COLUMNS, right=_FIGURES))
+    if taken.damaged:
+        raise _damage(taken)
+
+
+def _damage(taken: Backup) -> OpsError:
+    """The database has damaged pages: a finding about the server, not about the backup."""
+    pages = taken.damaged_pages
+    return OpsError(
+        f"{pages} page{'s' if pages > 1 else ''} of the database failed their checksum; backup {taken.id} is kept, and "
+        "holds them as they are",
+        detail=_named(taken.damaged),
+        hint="The disk has damaged them, and the server will refuse to read them. Which relation a file of\n"
+        "base/<database> is: select pg_filenode_relation(0, <its number>) in the database with that oid.\n"
+        "An earlier backup whose `pages` are good has them whole: ops backup list",
+    )
+
+
+def _named(damaged: dict[str, list[list[int]]], most: int = 20) -> str:
+    """A line for each file: its damaged blocks, counted in this file from 0."""
+    lines = [
+        f"{path}: block {', '.join(str(first) if first == last else f'{first} to {last}' for first, last in stretches)}"
+        for path, stretches in sorted(damaged.items())
+    ]
+    return "\n".join([*lines[:most], *([f"and {len(lines) - most} more files"] if len(lines) > most else [])])
 
 
 @backup.command("list")
@@ -85,19 +93,31 @@ def create_command(config_file: Path | None, as_json: bool) -> None:
 @as_json_flag
 def list_command(config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
     """All base backups, oldest first. Exits with 1 when one of them is damaged, after the others are shown."""
-    found, wrong = catalog.survey(repository_of(begin(config_file), system_identifier))
+    repository = repository_of(begin(config_file), system_identifier)
+    found, wrong = catalog.survey(repository)
+    drilled = _drilled(repository) if found else {}
     if as_json and not wrong:
-        emit_json([_as_json(backup) for backup in found])
+        emit_json([_as_json(backup) | {"drilled": drilled.get(backup.id)} for backup in found])
     elif found and not as_json:
-        _print_list(found)
+        _print_list(found, drilled)
     elif not wrong:
         click.echo("No base backup yet. Take one on a database host: ops backup create", err=True)
     if wrong:
         raise wrong[0]
 
 
-def _print_list(found: list[Backup]) -> None:
-    click.echo(table([_cells(backup) for backup in found], _COLUMNS, right=_FIGURES))
+def _drilled(repository: Repository) -> dict[str, datetime]:
+    """When the last drill was that proved each backup."""
+    try:
+        newest = records.newest(repository, _DRILLS)
+    except Damaged:  # `ops drill list` names it
+        return {}
+    return {drill.backup.id: drill.finished_at for drill in newest if drill.proven and drill.backup}
+
+
+def _print_list(found: list[Backup], drilled: dict[str, datetime]) -> None:
+    rows = [(*_cells(backup), _pages(backup), _minute(drilled.get(backup.id))) for backup in found]
+    click.echo(table(rows, _LISTED, right=_FIGURES))
     stored = size(sum(backup.new_bytes for backup in found))
     age = seconds(max(0, (datetime.now(UTC) - found[-1].stop_time).total_seconds()))
     click.echo(f"\n{len(found)} in all, {stored} stored; the newest is {age} old.")
@@ -110,137 +130,20 @@ def _print_list(found: list[Backup]) -> None:
 @as_json_flag
 def show_command(backup_id: str, config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
     """Everything that is known of one base backup."""
-    found = catalog.get(repository_of(begin(config_file), system_identifier), backup_id)
+    repository = repository_of(begin(config_file), system_identifier)
+    found = catalog.get(repository, backup_id)
+    window, verified = standing.window(repository, found), standing.verified(repository, found)
+    drilled = _drilled(repository).get(found.id)
     if as_json:
-        emit_json(_as_json(found))
+        emit_json(_as_json(found) | {"window": asdict(window), "verified": asdict(verified), "drilled": drilled})
         return
-    click.echo(pairs(_details(found)))
+    click.echo(pairs([*_details(found), *_stands(found, window, verified, drilled)]))
+    if found.damaged:
+        click.echo(f"\ndamaged on the server's own disk, and so in this backup\n{_named(found.damaged)}")
     for title, values in (("tablespaces", found.tablespaces), ("settings", found.settings)):
         if values:
             click.echo(f"\n{title}")
             click.echo(pairs(sorted(values.items()), indent=2))
-
-
-@backup.command("restore")
-@click.argument("backup_id", metavar="ID|latest")
-@click.option("--to", "directory", required=True, type=click.Path(path_type=Path), help="Empty, or not there yet.")
-@click.option("--target", "wish", help=f"Recover to this when the server starts: {EXAMPLES}.")
-@click.option("--tablespace", "tablespaces", multiple=True, metavar="OID=DIR", help="Where a tablespace goes.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Threads that read packs; backup.workers by default.")
-@configured
-@identified
-@as_json_flag
-def restore_command(
-    *,
-    backup_id: str,
-    directory: Path,
-    wish: str | None,
-    tablespaces: tuple[str, ...],
-    workers: int | None,
-    config_file: Path | None,
-    system_identifier: int | None,
-    as_json: bool,
-) -> None:
-    """Write the files of a base backup into a new directory, each block checked on the way.
-
-    The server there is not started. With --target it is told how to recover when it is, with archiving off, and
-    `latest` is the newest backup from before the target.
-    """
-    directory = directory.absolute()
-    chosen = dict(_tablespace(text) for text in tablespaces)
-    target = _target(wish) if wish else None
-    config = begin(config_file)
-    repository = repository_of(config, system_identifier)
-    if target and backup_id == catalog.LATEST:
-        found = newest_before(repository, target)
-    else:
-        found = catalog.get(repository, backup_id)
-    timeline = reach(repository, found, target).timeline if target else found.timeline
-    shown, start = Shown(Steps()), time.monotonic()
-    with shown.stage(f"restore {found.id} to {directory}"):
-        count = restore_files(
-            repository,
-            found,
-            directory,
-            workers=workers or config.backup.workers,
-            progress=shown.progress,
-            tablespaces=chosen,
-        )
-        if target:
-            _tell(directory, target, timeline, config, config_file)
-    duration = time.monotonic() - start
-    if as_json:
-        spaces = default_tablespaces(found, directory) | chosen
-        emit_json(
-            {
-                "backup": found.id,
-                "directory": str(directory),
-                "target": str(target) if target else None,
-                "timeline": timeline,
-                "tablespaces": {oid: str(path) for oid, path in spaces.items()},
-                "bytes": count,
-                "seconds": round(duration, 3),
-            }
-        )
-    else:
-        click.echo(f"{size(count)} in {seconds(duration)}, {size(count / duration)}/s\n")
-        click.echo(_next_step(directory, target, config))
-
-
-def _tell(directory: Path, target: Target, timeline: int, config: Config, config_file: Path | None) -> None:
-    """Recovery settings; and archiving off, so that this server cannot write where the cluster that it copies does."""
-    # The server will not have our environment. A percent sign means something in a restore_command.
-    ops = str(Path(sys.argv[0]).absolute())
-    words = [sys.executable, "-I", "-S", client.__file__, "--socket", str(config.wal.socket), "--ops", ops, "fetch"]
-    if isinstance(target, Latest):
-        words.append("--tail")
-    if source := config_file or os.environ.get("OPS_CONFIG"):
-        words += ["--config", str(Path(source).absolute())]
-    write_recovery(directory, target, timeline, f"{shlex.join(words).replace('%', '%%')} %f %p")
-    with (directory / "postgresql.auto.conf").open("a") as file:
-        file.write(render({"archive_mode": "off"}))
-
-
-# Where a restored server is looked at: beside a live one, without its port, its network or its certificates.
-_LOOK_PORT = 5499
-
-
-def _next_step(directory: Path, target: Target | None, config: Config) -> str:
-    """Commands for root that work as they stand, beside a live server and on a drill host."""
-    if target is None:
-        return (
-            "Nothing says yet how far to recover. Restore with --target, or set restore_command and a\n"
-            f"recovery_target in {directory}/postgresql.auto.conf and touch {directory}/recovery.signal."
-        )
-    user = config.postgres.user
-    control = f"runuser -u {user} -- {config.postgres.bin_dir}/pg_ctl -D {directory}"
-    own = f"-c hba_file={directory}/pg_hba.conf -c ident_file={directory}/pg_ident.conf"
-    private = f"-p {_LOOK_PORT} -c listen_addresses= -c ssl=off {own}"
-    end = "to the end of the WAL in the store" if isinstance(target, Latest) else f"to {target}, and wait there"
-    steps = [
-        ("look at it", f'cd / && {control} -l {directory}/startup.log -o "{private}" start'),
-        ("", f"runuser -u {user} -- psql -p {_LOOK_PORT}"),
-        ("end it", f"{control} stop"),
-    ]
-    return (
-        f"It will recover {end}. Next, as root:\n\n{pairs(steps, indent=2)}\n\n"
-        "archive_mode is off in its postgresql.auto.conf, so that it cannot write where its cluster does.\n"
-        "How to copy rows from it, or to put it in the cluster's place: docs/runbooks/restore.md."
-    )
-
-
-def _target(wish: str) -> Target:
-    try:
-        return parse(wish)
-    except ValueError as error:
-        raise UsageError(f"--target {wish!r} cannot be understood", detail=str(error)) from None
-
-
-def _tablespace(text: str) -> tuple[str, Path]:
-    oid, equals, path = text.partition("=")
-    if not (equals and oid.isdecimal() and path):
-        raise UsageError(f"--tablespace {text!r} is not OID=DIR, such as 16400=/srv/space")
-    return oid, Path(path).absolute()
 
 
 def _duration(backup: Backup) -> float:
@@ -249,6 +152,31 @@ def _duration(backup: Backup) -> float:
 
 def _ratio(backup: Backup) -> float:
     return backup.size / backup.stored_bytes
+
+
+def _pages(backup: Backup) -> str:
+    if not backup.checked:
+        return "not checked"
+    return f"{backup.damaged_pages} damaged" if backup.damaged else "good"
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "never"
+
+
+def _stands(backup: Backup, window: Window, verified: Verified, drilled: datetime | None) -> list[tuple[str, object]]:
+    """What has become of a backup since it was taken."""
+    if window.last and window.stored:
+        reach = f"from {timestamp(backup.stop_time)} to the end of {window.last}, stored {timestamp(window.stored)}"
+    else:
+        reach = "none: WAL that it needs is missing; see `ops wal gaps`"
+    since = f" since {timestamp(verified.oldest)}" if verified.oldest else ""
+    return [
+        ("recovery", reach),
+        ("pages", _pages(backup)),
+        ("verified", f"{verified.good} of {verified.packs} packs{since}" if verified.good else "never"),
+        ("drilled", timestamp(drilled) if drilled else "never"),
+    ]
 
 
 def _as_json(backup: Backup) -> dict[str, Any]:
@@ -262,6 +190,7 @@ def _cells(backup: Backup) -> tuple[str, ...]:
         f"{backup.stop_time.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
         seconds(_duration(backup)),
         size(backup.size),
+        size(backup.new_bytes),
         size(backup.stored_bytes),
         f"{_ratio(backup):.1f}",
         f"{backup.start_lsn} - {backup.stop_lsn}",
@@ -283,6 +212,7 @@ def _details(backup: Backup) -> list[tuple[str, object]]:
         ("database", f"{size(backup.size)} in {backup.files} files"),
         ("stored", f"{size(backup.stored_bytes)} in {backup.packs} packs, {size(backup.new_bytes)} of it new"),
         ("ratio", f"{_ratio(backup):.2f}"),
+        ("built on", backup.previous or "nothing: all is new"),
         ("block size", size(backup.block_size)),
         ("timeline", backup.timeline),
         ("LSN", f"{backup.start_lsn} - {backup.stop_lsn}"),

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from ops.cli.cluster_restore import restore
 from ops.cli.host import as_json_flag, begin
 from ops.cli.members import remove
 from ops.cli.output import Steps, emit_json, seconds, size, table
@@ -26,6 +27,7 @@ def cluster() -> None:
 
 
 cluster.add_command(remove)
+cluster.add_command(restore)
 
 
 @cluster.command()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ops.backup.catalog import backups
+from ops.backup.expire import policy_of
+from ops.backup.holdings import starts_of
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Steps, emit_json, pairs, print_error, size, table, timestamp
 from ops.errors import Exit, OpsError, Unreachable, UsageError
-from ops.model.continuity import Start
 from ops.wal.access import Access
 from ops.wal.archive import survey
 from ops.wal.catchup import catch_up, wait_for_promotion
@@ -70,11 +72,14 @@ def gaps(  # noqa: PLR0917
     last one ended; what has changed since is read at once. Exit 0: all is there. 1: something is missing or bad. 3: the
     store gave no answer.
     """
-    repository = repository_of(begin(config_file, repository=repository_name), system_identifier)
+    config = begin(config_file, repository=repository_name)
+    repository = repository_of(config, system_identifier)
     # The backups first: what they need was there before they were, whatever is archived in the meantime.
-    starts = [Start(backup.timeline, backup.start_lsn, backup.stop_lsn) for backup in backups(repository)]
+    found_backups = backups(repository)
     seen = survey(repository)
-    ledger = Ledger.load(repository)
+    policy = policy_of(config.repository.retention, offsite=repository_name not in (None, "main"))
+    starts = starts_of(found_backups, seen, policy, datetime.now(UTC))
+    ledger = Ledger.load(repository, repository.layout.ledger)
     steps = Steps(quiet=as_json or budget == 0)
     with steps.step("verify what is due"):
         found = verify(

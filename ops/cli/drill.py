@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from ops.cli.backup import Shown
 from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
-from ops.cli.output import Steps, emit_json, pairs, seconds, size, table, timestamp
+from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
 from ops.drill import records
 from ops.drill.evidence import Evidence, Promise
 from ops.drill.restore import Job

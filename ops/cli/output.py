@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,3 +125,27 @@ class Steps:
         if not self._quiet:
             clear = "\r\033[K" if self._live else ""
             click.echo(f"{clear}  {click.style(word.ljust(6), fg=colour)}  {title}  ({seconds(duration)})", err=True)
+
+
+class Shown:
+    """Stages as steps, progress with rate and time left."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._start = self._shown = time.monotonic()
+
+    def stage(self, title: str) -> AbstractContextManager[None]:
+        self._start = time.monotonic()
+        return self._steps.step(title)
+
+    def say(self, text: str) -> None:
+        self._steps.say(f"  {text}")
+
+    def progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._shown < 0.2 or not done:
+            return
+        self._shown = now
+        rate = done / (now - self._start)
+        left = seconds(max(0, total - done) / rate)
+        self._steps.note(f"{size(done)} of {size(total)}, {size(rate)}/s, {left} left")

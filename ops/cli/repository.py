@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ops.cli.host import as_json_flag, begin, chosen, configured
+from ops.cli.mirror import mirror
 from ops.cli.output import emit_json, pairs, size, timestamp
 from ops.errors import Exit, OpsError, UsageError
 from ops.model.layout import Layout, cluster_root
@@ -24,6 +25,9 @@ _CLOCK_TOLERANCE = 5.0
 @click.group()
 def repository() -> None:
     """The object storage that WAL and backups go to."""
+
+
+repository.add_command(mirror)
 
 
 @repository.command()

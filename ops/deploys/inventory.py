@@ -23,6 +23,7 @@ from ops.deploys.settings import (
     Repository,
     Router,
     Routing,
+    Schedules,
     SeaweedFS,
     Site,
     TimescaleDB,
@@ -95,6 +96,9 @@ class Inventory:
 
     def drill(self) -> Drill:
         return self._get("drill", "drill", Drill)
+
+    def schedules(self, cluster: str) -> Schedules:
+        return self._get(cluster, "schedules", Schedules)
 
     def seaweedfs(self) -> SeaweedFS:
         return self._get("object_store", "seaweedfs", SeaweedFS)

@@ -225,6 +225,15 @@ def started(unit: str) -> Commands:
     yield start_command(unit)
 
 
+@operation()
+def stopped(unit: str) -> Commands:
+    """The unit neither runs nor starts at a boot."""
+    if host.get_fact(UnitState, unit=unit).isdisjoint({"enabled", "active"}):
+        host.noop(f"{unit} is not running")
+        return
+    yield f"systemctl disable -q --now {unit}"
+
+
 def start_command(unit: str) -> str:
     """Starts a unit, now and at every boot, and remembers when."""
     start = f"systemctl daemon-reload && systemctl enable -q --now {unit}"

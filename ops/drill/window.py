@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 from ops.backup import catalog
-from ops.errors import Unreachable
-from ops.model.continuity import Archive, needed
-from ops.model.lsn import LSN
-from ops.model.oracle import Commit
+from ops.backup.commits import backwards, newest_in
 from ops.model.plan import Reach, Refused, reaches, with_commits
-from ops.model.segment import Segment, WalFile
-from ops.postgres.programs import newest_commit
+from ops.model.segment import Segment
 from ops.store.repository import Repository
 from ops.wal.archive import load_archive
-from ops.wal.fetch import fetch
 
 
 def survey(repository: Repository, bin_dir: Path, directory: Path) -> list[Reach] | Refused:
@@ -34,32 +28,7 @@ def survey(repository: Repository, bin_dir: Path, directory: Path) -> list[Reach
     for reach in found:
         sharing[reach.frontier].append(reach)
     newest = {
-        frontier: _newest_commit(repository, bin_dir, directory, _backwards(archive, frontier, group))
+        frontier: newest_in(repository, bin_dir, directory, backwards(archive, frontier, group))
         for frontier, group in sharing.items()
     }
     return with_commits(found, newest)
-
-
-def _backwards(archive: Archive, frontier: Segment, group: list[Reach]) -> Iterable[Segment]:
-    """The segments from the frontier back to the end of the oldest backup that reaches it."""
-    history = archive.history(group[0].timeline)
-    assert history is not None, "reaches() refuses an archive without it"
-    first = min(reach.backup.stop_lsn for reach in group)
-    last = LSN(frontier.end.position - 1)
-    return reversed(list(needed(history, min(first, last), last, archive.segment_size)))
-
-
-def _newest_commit(
-    repository: Repository, bin_dir: Path, directory: Path, segments: Iterable[Segment]
-) -> Commit | None:
-    for segment in segments:
-        file = directory / segment.name
-        if not fetch(repository, WalFile.parse(segment.name), file):
-            raise Unreachable(f"{repository.store.name} lists {segment.name} and says that it has not got it")
-        try:
-            commit = newest_commit(bin_dir, file)
-        finally:
-            file.unlink()
-        if commit:
-            return commit
-    return None

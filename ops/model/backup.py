@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,11 @@ def is_backup_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def started_at(name: str) -> datetime:
+    """When the backup of that id began."""
+    return datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Backup:
     """What is known of a committed backup.
@@ -48,7 +53,9 @@ class Backup:
     read after pg_backup_stop had returned, so recovery to any moment from then on is consistent. `size` is the
     bytes of the files stored, `stored_bytes` those of all packs that they lie in, `new_bytes` those of the packs
     that this backup added. `tablespaces` maps an oid to the path on the server that was backed up.
-    `postgres_version` is server_version_num.
+    `postgres_version` is server_version_num. `previous` is the backup whose files and blocks were used again.
+    `checked`: page checksums were looked at; `damaged` then has the pages that failed, by file, as stretches from first
+    to last. Of a file that was not read, it says what the last backup found.
     """
 
     id: str
@@ -72,6 +79,13 @@ class Backup:
     files: int
     tablespaces: dict[str, str]
     settings: dict[str, str]
+    previous: str | None = None
+    checked: bool = False
+    damaged: dict[str, list[list[int]]] = field(default_factory=dict)
+
+    @property
+    def damaged_pages(self) -> int:
+        return sum(last - first + 1 for stretches in self.damaged.values() for first, last in stretches)
 
     def as_dict(self) -> dict[str, Any]:
         """The backup as JSON: LSNs as PostgreSQL prints them, times as ISO 8601 in UTC."""
@@ -80,7 +94,7 @@ class Backup:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Backup:
         """From `as_dict`; keys of a later version are ignored. ValueError where ours are missing or wrong."""
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
         try:
             for name in ("start_lsn", "stop_lsn"):
                 known[name] = LSN.parse(known[name])

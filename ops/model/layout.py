@@ -11,6 +11,10 @@
         keys/<data key>.<kek>           data keys, each wrapped by a key-encryption key
         probes/<moment>.json            what the store was found to do, when somebody tried
         ledger/<moment>.part, .full     which WAL was verified when
+        verified/<moment>.part, .full   which packs were verified when
+        leases/<what>/<number>          who takes a backup just now, with .beat-<n> and .end
+        tombstones/<number>             what retention is about to remove, and since when
+        copied/<pack id>.<pack id>      which pack of another repository was copied as which of this one
         evidence/drills/<drill id>.json what a drill proved
 
 The system identifier keeps a rebuilt or upgraded cluster of the same name apart from its predecessor.
@@ -87,6 +91,21 @@ class Layout:
     @property
     def ledger(self) -> str:
         return f"{self.root}ledger/"
+
+    @property
+    def verified(self) -> str:
+        return f"{self.root}verified/"
+
+    def leases(self, what: str) -> str:
+        return f"{self.root}leases/{what}/"
+
+    @property
+    def tombstones(self) -> str:
+        return f"{self.root}tombstones/"
+
+    @property
+    def copied(self) -> str:
+        return f"{self.root}copied/"
 
     @property
     def drills(self) -> str:

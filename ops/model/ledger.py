@@ -86,6 +86,18 @@ def due(stored: Mapping[str, Seen], ledger: Mapping[str, Entry], budget: int | N
     return chosen
 
 
+def stale(stored: Mapping[str, Seen], ledger: Mapping[str, Entry], before: int) -> list[str]:
+    """What to read where everything is to be read every so often: all that has changed since it was verified, was bad
+    then or never was verified, and what was verified `before` that moment last; most urgent first.
+    """
+    wanted = (key for key, seen in stored.items() if not _fresh(ledger.get(key), seen, before))
+    return sorted(wanted, key=lambda key: _urgency(key, stored[key], ledger.get(key)))
+
+
+def _fresh(entry: Entry | None, seen: Seen, before: int) -> bool:
+    return entry is not None and entry.seen == seen and entry.verdict == "good" and entry.verified >= before
+
+
 def _urgency(key: str, seen: Seen, entry: Entry | None) -> tuple[int, int, str]:
     if entry is None:
         return 1, 0, key

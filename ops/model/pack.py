@@ -29,8 +29,8 @@ NO_CIPHER = 0
 AES_256_GCM = 1
 _ZEROS = bytes(16)
 
-# A pack is closed when it reaches either: 32 MiB keep a PUT efficient and two workers below 100 MiB of memory,
-# 4096 blocks (512 MiB of very compressible pages) keep the index below 208 KiB.
+# A pack is closed when it reaches either, or is smaller if it was told so: 32 MiB keep a PUT efficient and two workers
+# below 100 MiB of memory, 4096 blocks (512 MiB of very compressible pages) keep the index below 208 KiB.
 TARGET_SIZE = 32 * 1024 * 1024
 MAX_BLOCKS = 4096
 
@@ -89,8 +89,9 @@ class PackRef:
 class Builder:
     """Collects the blocks of one pack in memory, sealed where there is a cipher."""
 
-    def __init__(self, cipher: Cipher | None = None) -> None:
+    def __init__(self, cipher: Cipher | None = None, *, target: int = TARGET_SIZE) -> None:
         self._cipher = cipher
+        self._target = target
         # BytesIO.getvalue() hands out its own buffer, so a pack is never held twice.
         self._body = BytesIO()
         self._body.write(MAGIC)
@@ -98,7 +99,7 @@ class Builder:
 
     @property
     def full(self) -> bool:
-        return self._body.tell() >= TARGET_SIZE or len(self._entries) >= MAX_BLOCKS
+        return self._body.tell() >= self._target or len(self._entries) >= MAX_BLOCKS
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -140,6 +141,25 @@ def parse_tail(tail: bytes, pack: PackRef) -> list[Entry]:
     if hashlib.sha256(tail).hexdigest() != pack.tail_sha256:
         raise PackError("index and footer are not those that the backup refers to")
     return _parse(tail, pack.size)
+
+
+def index_length(footer: bytes) -> int:
+    """The bytes of index that lie before a footer, when no backup says how many; PackError where it is no footer."""
+    if len(footer) != FOOTER.size or not footer.endswith(MAGIC):
+        raise PackError(f"does not end with {MAGIC!r}")
+    length: int = FOOTER.unpack(footer)[1]
+    return length
+
+
+def parse_index(name: str, size: int, tail: bytes) -> tuple[PackRef, list[Entry]]:
+    """A pack of `size` bytes called `name` from its index and footer alone, when no backup refers to it.
+
+    PackError where they are damaged. They vouch for themselves only; the name is taken on trust.
+    """
+    if len(tail) < FOOTER.size:
+        raise PackError("is cut off")
+    entries = _parse(tail, size)
+    return PackRef(name, size, len(entries), hashlib.sha256(tail).hexdigest()), entries
 
 
 def sealing(tail: bytes) -> Sealing | None:

@@ -27,7 +27,11 @@ class ControlData:
     @classmethod
     def read(cls, data_dir: Path) -> ControlData:
         """Of the database in `data_dir`; OpsError where there is none."""
-        path = control_file(data_dir)
+        return cls.read_from(control_file(data_dir))
+
+    @classmethod
+    def read_from(cls, path: Path) -> ControlData:
+        """From a control file, wherever it is; OpsError where it is none."""
         try:
             with path.open("rb") as file:
                 head = file.read(_HEAD.size)

@@ -235,6 +235,23 @@ def end_leftover(data_dir: Path) -> bool:
     return True
 
 
+def running_in(data_dir: Path) -> int | None:
+    """The process id of the server that runs over `data_dir`; None where none does.
+
+    A process whose directory we may not see counts as one: it is somebody else's, and better left in peace.
+    """
+    lines = _lines(data_dir / "postmaster.pid")
+    if not lines or not lines[0].strip().isdecimal():
+        return None
+    pid = int(lines[0])
+    try:
+        return pid if Path(f"/proc/{pid}/cwd").readlink() == data_dir.resolve() else None
+    except PermissionError:
+        return pid
+    except OSError:
+        return None
+
+
 def _works_in(pid: int, directory: Path) -> bool:
     try:
         return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()

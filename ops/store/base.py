@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ops.errors import OpsError
+from ops.errors import OpsError, Unreachable
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class NotFound(OpsError):
 
 class AlreadyExists(OpsError):
     """The key is taken. Nothing is ever overwritten, so nothing was written."""
+
+
+class Forbidden(Unreachable):
+    """The store answered that we may not: a policy, a lock, or the wrong credential."""
 
 
 class Store(Protocol):
@@ -74,7 +78,10 @@ class Store(Protocol):
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object; one that is not there is no error. Forbidden where the store lets us not.
+
+        In a bucket that keeps versions it is only hidden: its bytes go by the bucket's own rules.
+        """
 
     def traits(self, key: str) -> Traits:
         """What this store does beyond the contract. `key` is free to try it with, and is free again afterwards."""

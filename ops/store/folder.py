@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ops.errors import OpsError, Unreachable
-from ops.store.base import AlreadyExists, NotFound, Stored, Traits
+from ops.store.base import AlreadyExists, Forbidden, NotFound, Stored, Traits
 from ops.store.durable import sync_directory
 
 # Objects appear under their key only when they are complete: they are written here first, then linked.
@@ -109,11 +109,13 @@ class FolderStore:
             if not self._path.is_dir():
                 raise self._unreachable(what, str(error)) from error
             raise NotFound(f"could not {what}: it is not in {self.name}") from None
+        except PermissionError as error:
+            raise self._unreachable(what, str(error), Forbidden) from error
         except OSError as error:
             raise self._unreachable(what, str(error)) from error
 
-    def _unreachable(self, what: str, detail: str) -> OpsError:
-        return Unreachable(
+    def _unreachable(self, what: str, detail: str, kind: type[Unreachable] = Unreachable) -> OpsError:
+        return kind(
             f"could not {what}: {self.name} does not answer",
             detail=detail,
             hint="Mount it, and see that the user who runs PostgreSQL may read and write there.",

@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError  # botocore lets it through where the b
 
 from ops.config import S3Repository
 from ops.errors import OpsError, Unreachable
-from ops.store.base import AlreadyExists, NotFound, Stored, Traits
+from ops.store.base import AlreadyExists, Forbidden, NotFound, Stored, Traits
 from ops.store.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -113,8 +113,9 @@ class S3Store:
             if _status(error) == 404:
                 # The answer to HEAD has no body, so that it cannot tell a missing key from a missing bucket.
                 with self._answering(f"look at {key}"):
-                    self._client.get_object(Bucket=self._bucket, Key=key)["Body"].close()
-                raise Unreachable(f"{self.name} both has and has not {key}") from error
+                    found = self._client.get_object(Bucket=self._bucket, Key=key)
+                found["Body"].close()  # it came between the two questions
+                return Stored(key, found["ContentLength"], found["LastModified"].astimezone(UTC))
             raise self._translate(error, f"look at {key}") from error
         return Stored(key, answer["ContentLength"], answer["LastModified"].astimezone(UTC))
 
@@ -204,7 +205,7 @@ class S3Store:
             return NotFound(f"could not {what}: it is not in {self.name}")
         if status in (409, 412):
             return AlreadyExists(f"could not {what}: it is already in {self.name}")
-        return Unreachable(
+        return (Forbidden if status == 403 else Unreachable)(
             f"could not {what}: {self.name} refused",
             detail=f"HTTP {status}, {code}: {error.response.get('Error', {}).get('Message', '')}",
             hint=self._hint(error),

@@ -35,25 +35,26 @@ def seen(stored: Stored) -> Seen:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What was verified when, by the object's key below wal/.
+    """What was verified when, by the object's key below wal/ (or below packs/), as the objects in `folder` tell it.
 
     `parts`: how many objects were read for it; `damaged`: those of them that cannot be believed. A ledger only saves
     work: what it cannot vouch for is verified again.
     """
 
+    folder: str
     entries: dict[str, Entry]
     parts: int = 0
     damaged: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, repository: Repository) -> Ledger:
+    def load(cls, repository: Repository, folder: str) -> Ledger:
         """The ledger as the store has it."""
-        names = [found.key for found in repository.store.list(repository.layout.ledger)]
+        names = [found.key for found in repository.store.list(folder)]
         full = [name for name in names if name.endswith(".full")]
         recent = [name for name in names if not full or name >= full[-1]]
         parts = {name: _read(repository, name) for name in recent}
         bad = tuple(name for name, part in parts.items() if part is None)
-        return cls(merged(part for part in parts.values() if part is not None), len(recent), bad)
+        return cls(folder, merged(part for part in parts.values() if part is not None), len(recent), bad)
 
     def record(self, repository: Repository, found: Mapping[str, Entry]) -> None:
         """Put what a run has found. Nothing is put where it has verified nothing."""
@@ -61,10 +62,9 @@ class Ledger:
             return
         moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
         full = self.parts >= _MOST_PARTS
-        name = f"{moment}.{'full' if full else 'part'}"
+        key = f"{self.folder}{moment}.{'full' if full else 'part'}"
         plain = encode(merged([self.entries, found]) if full else found)
-        blob = repository.seal("ledger", name, plain, level=_LEVEL)
-        repository.store.put(f"{repository.layout.ledger}{name}", blob)
+        repository.store.put(key, repository.seal("ledger", _name(repository, key), plain, level=_LEVEL))
 
 
 def verify(
@@ -120,8 +120,12 @@ def _verify(repository: Repository, archive: Archive, key: str, stored: Stored, 
 
 def _read(repository: Repository, key: str) -> dict[str, Entry] | None:
     """One object of the ledger; None where it cannot be believed."""
-    name = key.removeprefix(repository.layout.ledger)
     try:
-        return decode(repository.unseal(repository.store.get(key), kind="ledger", name=name))
+        return decode(repository.unseal(repository.store.get(key), kind="ledger", name=_name(repository, key)))
     except (ValueError, Damaged, Foreign):
         return None
+
+
+def _name(repository: Repository, key: str) -> str:
+    """What an object calls itself: no ledger of one kind can stand for one of another."""
+    return key.removeprefix(repository.layout.ledger).removeprefix(repository.layout.root)

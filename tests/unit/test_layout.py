@@ -31,6 +31,8 @@ def test_everything_else_has_a_folder_of_its_kind() -> None:
     assert LAYOUT.repository == ROOT + "repository.json"
     assert LAYOUT.pack("abc") == ROOT + "packs/abc"
     assert LAYOUT.manifest("20261121T105300Z") == ROOT + "backups/20261121T105300Z/manifest"
+    for folder in ("verified", "tombstones", "copied"):
+        assert getattr(LAYOUT, folder) == f"{ROOT}{folder}/"
     assert LAYOUT.drill("d1") == ROOT + "evidence/drills/d1.json"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.model.ledger import Entry, Seen, decode, due, encode, merged, stands
+from ops.model.ledger import Entry, Seen, decode, due, encode, merged, stale, stands
 
 seen = st.builds(Seen, st.integers(1, 100), st.integers(0, 5))
 entries = st.builds(Entry, seen, st.integers(0, 1000), st.sampled_from(["good", "damaged", "foreign"]), st.text())
@@ -52,6 +52,16 @@ def test_the_order_is_changed_then_new_then_longest_ago() -> None:
         "bad": Entry(HERE, 300, "damaged"),
     }
     assert due(dict.fromkeys([*ledger, "new"], HERE), ledger, None) == ["bad", "changed", "new", "early", "late"]
+
+
+def test_what_is_stale_is_all_but_what_was_found_good_lately_and_has_not_changed() -> None:
+    ledger = {
+        "lately": Entry(HERE, 200),
+        "long ago": Entry(HERE, 99),
+        "changed": Entry(Seen(11, 1), 300),
+        "bad": Entry(HERE, 300, "damaged"),
+    }
+    assert stale(dict.fromkeys([*ledger, "new"], HERE), ledger, 100) == ["bad", "changed", "new", "long ago"]
 
 
 @given(ledgers)

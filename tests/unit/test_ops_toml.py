@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ops.backup.expire import policy_of
 from ops.config import Config, S3Repository, validate
 from ops.deploys.operations import render
 from ops.deploys.settings import Postgres, Repository
@@ -59,6 +61,16 @@ def test_other_buckets_have_files_of_their_own_and_a_policy() -> None:
     assert (offsite.credentials_file, offsite.ca_file) == (None, Path("/ca-offsite"))
     assert vault.credentials_file == Path("/credentials-vault")
     assert config.wal.policy == "all"
+
+
+def test_what_a_bucket_keeps_is_its_own_and_has_the_defaults_of_its_kind() -> None:
+    offsite = PLAIN | {"retention": {"days": 120, "count": 5}}
+    config = written(retention={"monthly_years": 0, "grace_hours": 48}, others={"offsite": offsite, "vault": PLAIN})
+    main, far = policy_of(config.repository.retention, offsite=False), config.at("offsite").repository.retention
+    assert (main.days, main.count, main.monthly_years, main.grace) == (30, 2, 0, timedelta(hours=48))
+    assert (policy_of(far, offsite=True).days, policy_of(far, offsite=True).count) == (120, 5)
+    plain = policy_of(config.at("vault").repository.retention, offsite=True)
+    assert (plain.days, plain.count, plain.monthly_years, plain.grace) == (90, 2, 7, timedelta(hours=24))
 
 
 def test_main_is_what_the_first_repository_is_called() -> None:

@@ -6,7 +6,7 @@ from ops.config import Model
 from ops.deploys.settings.postgres import Patroni, Postgres
 from ops.deploys.settings.redis import Redis
 from ops.deploys.settings.routing import Pooler, Router, Routing
-from ops.deploys.settings.site import Drill, Repository, SeaweedFS, Site
+from ops.deploys.settings.site import Drill, Repository, Schedules, SeaweedFS, Site
 from ops.deploys.settings.timescaledb import TimescaleDB
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Repository",
     "Router",
     "Routing",
+    "Schedules",
     "SeaweedFS",
     "Site",
     "TimescaleDB",
@@ -36,5 +37,6 @@ KEYS: dict[str, type[Model]] = {
     "router": Router,
     "redis": Redis,
     "drill": Drill,
+    "schedules": Schedules,
     "seaweedfs": SeaweedFS,
 }

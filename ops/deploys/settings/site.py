@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ops.config import Encryption, KeyId, Model, RepositoryName
+from ops.config import Encryption, KeyId, Model, RepositoryName, Retention
 from ops.deploys.settings.names import Name, Port
 
 
@@ -57,6 +57,7 @@ class Bucket(Model):
     credentials: Literal["secrets", "role"] = "secrets"
     encryption: Encryption = "aes-256-gcm"
     bandwidth: Annotated[int, Field(ge=64 * 1024)] | None = None
+    retention: Retention = Retention()
     sse: Literal["AES256", "aws:kms"] | None = None
     kms_key: str | None = None
     storage_class: str | None = None
@@ -83,6 +84,17 @@ class Drill(Model):
     cluster: Name
     rto_seconds: Annotated[int, Field(gt=0)] = 3600
     rpo_seconds: Annotated[int, Field(gt=0)] = 120
+
+
+class Schedules(Model):
+    """When a cluster is backed up and what is stored looked after: as systemd says it (`man systemd.time`, OnCalendar),
+    in UTC unless it names a zone; empty for never. Every member's timer fires, and one member does the work.
+    """
+
+    backup: str = "*-*-* 01:00:00 UTC"
+    verify: str = "Sun *-*-* 05:00:00 UTC"
+    expire: str = "*-*-* 04:00:00 UTC"
+    mirror: str = "*-*-* *:30:00 UTC"
 
 
 class SeaweedFS(Model):
