@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 import time
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -16,10 +14,10 @@ import click
 from ops.backup import catalog
 from ops.backup.create import create as create_backup
 from ops.backup.reach import newest_before, reach
-from ops.backup.recovery import write_recovery
+from ops.backup.recovery import fetching, write_recovery
 from ops.backup.restore import default_tablespaces, restore_files
 from ops.cli.clone import clone
-from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
+from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Steps, emit_json, pairs, seconds, size, table, timestamp
 from ops.config import Config
 from ops.errors import UsageError
@@ -27,7 +25,6 @@ from ops.model.backup import Backup
 from ops.model.target import EXAMPLES, Latest, Target, parse
 from ops.postgres.conf import render
 from ops.store import open_store
-from ops.wal import client
 
 _COLUMNS = ("id", "from", "taken (UTC)", "duration", "database", "stored", "ratio", "WAL", "timeline")
 _FIGURES = ("duration", "database", "stored", "ratio", "timeline")
@@ -63,15 +60,16 @@ backup.add_command(clone)
 
 
 @backup.command("create")
+@chosen
 @configured
 @as_json_flag
-def create_command(config_file: Path | None, as_json: bool) -> None:
+def create_command(repository_name: str | None, config_file: Path | None, as_json: bool) -> None:
     """Take a base backup of the PostgreSQL server on this host, primary or standby.
 
     It exists once all its blocks and all the WAL that it needs are in the store. On a standby the last segment
     comes from the primary, when that has filled it or its archive_timeout has passed.
     """
-    config = begin(config_file)
+    config = begin(config_file, repository=repository_name)
     taken = create_backup(config, open_store(config.repository), Shown(Steps()))
     if as_json:
         emit_json(_as_json(taken))
@@ -80,12 +78,15 @@ def create_command(config_file: Path | None, as_json: bool) -> None:
 
 
 @backup.command("list")
+@chosen
 @configured
 @identified
 @as_json_flag
-def list_command(config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
+def list_command(
+    repository_name: str | None, config_file: Path | None, system_identifier: int | None, as_json: bool
+) -> None:
     """All base backups, oldest first. Exits with 1 when one of them is damaged, after the others are shown."""
-    found, wrong = catalog.survey(repository_of(begin(config_file), system_identifier))
+    found, wrong = catalog.survey(repository_of(begin(config_file, repository=repository_name), system_identifier))
     if as_json and not wrong:
         emit_json([_as_json(backup) for backup in found])
     elif found and not as_json:
@@ -105,12 +106,21 @@ def _print_list(found: list[Backup]) -> None:
 
 @backup.command("show")
 @click.argument("backup_id", metavar="ID|latest")
+@chosen
 @configured
 @identified
 @as_json_flag
-def show_command(backup_id: str, config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
+def show_command(
+    *,
+    backup_id: str,
+    repository_name: str | None,
+    config_file: Path | None,
+    system_identifier: int | None,
+    as_json: bool,
+) -> None:
     """Everything that is known of one base backup."""
-    found = catalog.get(repository_of(begin(config_file), system_identifier), backup_id)
+    config = begin(config_file, repository=repository_name)
+    found = catalog.get(repository_of(config, system_identifier), backup_id)
     if as_json:
         emit_json(_as_json(found))
         return
@@ -127,6 +137,7 @@ def show_command(backup_id: str, config_file: Path | None, system_identifier: in
 @click.option("--target", "wish", help=f"Recover to this when the server starts: {EXAMPLES}.")
 @click.option("--tablespace", "tablespaces", multiple=True, metavar="OID=DIR", help="Where a tablespace goes.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Threads that read packs; backup.workers by default.")
+@chosen
 @configured
 @identified
 @as_json_flag
@@ -137,6 +148,7 @@ def restore_command(
     wish: str | None,
     tablespaces: tuple[str, ...],
     workers: int | None,
+    repository_name: str | None,
     config_file: Path | None,
     system_identifier: int | None,
     as_json: bool,
@@ -144,12 +156,13 @@ def restore_command(
     """Write the files of a base backup into a new directory, each block checked on the way.
 
     The server there is not started. With --target it is told how to recover when it is, with archiving off, and
-    `latest` is the newest backup from before the target.
+    `latest` is the newest backup from before the target. With --repository the WAL too comes from
+    that one alone, else from whichever has it.
     """
     directory = directory.absolute()
-    chosen = dict(_tablespace(text) for text in tablespaces)
+    spaces = dict(_tablespace(text) for text in tablespaces)
     target = _target(wish) if wish else None
-    config = begin(config_file)
+    config = begin(config_file, repository=repository_name)
     repository = repository_of(config, system_identifier)
     if target and backup_id == catalog.LATEST:
         found = newest_before(repository, target)
@@ -164,20 +177,22 @@ def restore_command(
             directory,
             workers=workers or config.backup.workers,
             progress=shown.progress,
-            tablespaces=chosen,
+            tablespaces=spaces,
         )
         if target:
-            _tell(directory, target, timeline, config, config_file)
+            source = config_file or os.environ.get("OPS_CONFIG")
+            fetch = fetching(config.wal.socket, Path(source).absolute() if source else None, repository_name)
+            _tell(directory, target, timeline, fetch)
     duration = time.monotonic() - start
     if as_json:
-        spaces = default_tablespaces(found, directory) | chosen
+        placed = default_tablespaces(found, directory) | spaces
         emit_json(
             {
                 "backup": found.id,
                 "directory": str(directory),
                 "target": str(target) if target else None,
                 "timeline": timeline,
-                "tablespaces": {oid: str(path) for oid, path in spaces.items()},
+                "tablespaces": {oid: str(path) for oid, path in placed.items()},
                 "bytes": count,
                 "seconds": round(duration, 3),
             }
@@ -187,16 +202,9 @@ def restore_command(
         click.echo(_next_step(directory, target, config))
 
 
-def _tell(directory: Path, target: Target, timeline: int, config: Config, config_file: Path | None) -> None:
+def _tell(directory: Path, target: Target, timeline: int, fetch: str) -> None:
     """Recovery settings; and archiving off, so that this server cannot write where the cluster that it copies does."""
-    # The server will not have our environment. A percent sign means something in a restore_command.
-    ops = str(Path(sys.argv[0]).absolute())
-    words = [sys.executable, "-I", "-S", client.__file__, "--socket", str(config.wal.socket), "--ops", ops, "fetch"]
-    if isinstance(target, Latest):
-        words.append("--tail")
-    if source := config_file or os.environ.get("OPS_CONFIG"):
-        words += ["--config", str(Path(source).absolute())]
-    write_recovery(directory, target, timeline, f"{shlex.join(words).replace('%', '%%')} %f %p")
+    write_recovery(directory, target, timeline, fetch)
     with (directory / "postgresql.auto.conf").open("a") as file:
         file.write(render({"archive_mode": "off"}))
 

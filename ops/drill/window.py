@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ops.backup import catalog
@@ -17,12 +17,14 @@ from ops.postgres.programs import newest_commit
 from ops.store.repository import Repository
 from ops.wal.archive import load_archive
 from ops.wal.fetch import fetch
+from ops.wal.tail import tail_of
 
 
 def survey(repository: Repository, bin_dir: Path, directory: Path) -> list[Reach] | Refused:
     """Every backup that can be restored, and the newest commit that it can be taken to.
 
-    Only listings, and the last archived segment, which comes into `directory` for as long as it is read.
+    Only listings, and the last segment that is archived or in the live tail, which comes into `directory` for as long
+    as it is read.
     """
     # The backups first: a backup that is listed has its WAL in the store, so that the later listing holds it.
     backups = catalog.backups(repository)
@@ -34,7 +36,8 @@ def survey(repository: Repository, bin_dir: Path, directory: Path) -> list[Reach
     for reach in found:
         sharing[reach.frontier].append(reach)
     newest = {
-        frontier: _newest_commit(repository, bin_dir, directory, _backwards(archive, frontier, group))
+        frontier: _newest_in_tail(repository, bin_dir, directory, archive, group[-1])
+        or _newest_commit(repository, bin_dir, directory, _backwards(archive, frontier, group))
         for frontier, group in sharing.items()
     }
     return with_commits(found, newest)
@@ -47,6 +50,38 @@ def _backwards(archive: Archive, frontier: Segment, group: list[Reach]) -> Itera
     first = min(reach.backup.stop_lsn for reach in group)
     last = LSN(frontier.end.position - 1)
     return reversed(list(needed(history, min(first, last), last, archive.segment_size)))
+
+
+def _newest_in_tail(
+    repository: Repository, bin_dir: Path, directory: Path, archive: Archive, reach: Reach
+) -> Commit | None:
+    """The newest commit that the live tail adds to what is archived; nothing behind a hole."""
+    found = None
+    for segment, contents in () if reach.holes else _tail(repository, archive, reach):
+        file = directory / segment.name
+        file.write_bytes(contents)
+        try:
+            found = newest_commit(bin_dir, file, unfinished=True) or found
+        finally:
+            file.unlink()
+    return found
+
+
+def _tail(repository: Repository, archive: Archive, reach: Reach) -> Iterator[tuple[Segment, bytes]]:
+    """What the live tail has after the frontier: whole segments, and then the one that was being written."""
+    history = archive.history(reach.timeline)
+    assert history is not None, "reaches() refuses an archive without it"
+    following = reach.frontier.end
+    while True:
+        (segment,) = needed(history, following, following, archive.segment_size)
+        file = WalFile.parse(segment.name)
+        whole = tail_of(repository, file, whole=True)
+        contents = whole or tail_of(repository, file, whole=False)
+        if contents is not None:
+            yield segment, contents
+        if whole is None:
+            return
+        following = segment.end
 
 
 def _newest_commit(
