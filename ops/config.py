@@ -186,7 +186,8 @@ class Drill(Model):
 class Config(Model):
     """Everything that `ops` on one host knows. `cluster` names the cluster that this host serves or drills.
 
-    `repository` is what everything goes to and comes from; `repositories` are further ones that hold all WAL too.
+    `repository` is what everything goes to and comes from; `repositories` are further ones that hold all WAL
+    too, and are asked for what it cannot give.
     """
 
     cluster: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

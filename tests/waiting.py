@@ -12,6 +12,8 @@ from typing import TypeVar
 
 Seen = TypeVar("Seen")
 
+CLUSTER_BUS = 10_000  # as far above its port each server of a Redis Cluster listens for the others
+
 
 def wait_until(
     what: str,
@@ -42,8 +44,8 @@ def wait_until(
         time.sleep(pause)
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on just now.
+def free_port(*, beside: tuple[int, ...] = ()) -> int:
+    """A loopback port that nobody listens on just now, nor on those that lie `beside` it at these distances.
 
     From below the range that the kernel gives to outgoing connections, so that a server which is stopped and
     started again finds its port free; and from a part of it that is this process's own, where several run tests.
@@ -52,6 +54,12 @@ def free_port() -> int:
     first = 15_000 + worker % 4 * 4_000
     while True:
         port = random.randrange(first, first + 4_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if all(map(_is_free, (port, *(port + distance for distance in beside)))):
             return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False

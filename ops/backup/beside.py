@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -83,11 +82,11 @@ class Beside:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be brought back. `command` makes the restore_command for a target."""
+    """What is to be brought back. `fetch` is the restore_command."""
 
     target: Target
     timeline: int | None
-    command: Callable[[Target], str]
+    fetch: str
 
 
 def data_dir_of(config: Config) -> Path:
@@ -131,7 +130,7 @@ def bring_back(config: Config, repository: Repository, wish: Wish, reporter: Rep
             directory,
             workers=config.backup.workers,
             progress=reporter.progress,
-            tell=lambda place: _tell(place, target, timeline, wish.command(target)),
+            tell=lambda place: _tell(place, target, timeline, wish.fetch),
         )
     with tempfile.TemporaryDirectory(prefix="ops-restored-") as home:
         libraries = {"shared_preload_libraries": backup.settings.get("shared_preload_libraries", "")}
@@ -170,7 +169,7 @@ def _choose(config: Config, repository: Repository, wish: Wish) -> tuple[Backup,
     found = reach(repository, backup, wish.target, timeline=wish.timeline, bin_dir=bin_dir)
     if not isinstance(wish.target, Latest):
         return backup, found.timeline, wish.target
-    newest = newest_of(repository, bin_dir, load_archive(repository), found)
+    newest = newest_of(repository, bin_dir, load_archive(repository), [found])
     if newest is None:
         raise OpsError(
             f"nothing has committed since backup {backup.id}, as far as the archive goes",
@@ -179,8 +178,8 @@ def _choose(config: Config, repository: Repository, wish: Wish) -> tuple[Backup,
     return backup, found.timeline, AtLsn(newest.lsn)
 
 
-def _tell(directory: Path, target: Target, timeline: int, command: str) -> None:
-    write_recovery(directory, target, timeline, command, action="pause")
+def _tell(directory: Path, target: Target, timeline: int, fetch: str) -> None:
+    write_recovery(directory, target, timeline, fetch, action="pause")
     with (directory / "postgresql.auto.conf").open("a") as file:
         file.write(render({"archive_mode": "off"}))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ops.errors import Unreachable
@@ -15,15 +15,22 @@ from ops.model.segment import Segment, WalFile
 from ops.postgres.programs import newest_commit
 from ops.store.repository import Repository
 from ops.wal.fetch import fetch
+from ops.wal.tail import tail_of
 
 
-def newest_of(repository: Repository, bin_dir: Path, archive: Archive, reach: Reach) -> Commit | None:
-    """The last commit that `reach` comes to without a gap; None where nothing has committed since its backup."""
-    with tempfile.TemporaryDirectory(prefix="ops-wal-") as directory:
-        return newest_in(repository, bin_dir, Path(directory), backwards(archive, reach.frontier, [reach]))
+def newest_of(repository: Repository, bin_dir: Path, archive: Archive, group: list[Reach]) -> Commit | None:
+    """The last commit that the reaches of `group`, which share a frontier, come to without a gap; the live tail counts.
+
+    None where nothing has committed since the oldest of their backups.
+    """
+    with tempfile.TemporaryDirectory(prefix="ops-wal-") as name:
+        directory = Path(name)
+        return _in_tail(repository, bin_dir, directory, archive, group[-1]) or _in_archive(
+            repository, bin_dir, directory, _backwards(archive, group[0].frontier, group)
+        )
 
 
-def backwards(archive: Archive, frontier: Segment, group: list[Reach]) -> Iterable[Segment]:
+def _backwards(archive: Archive, frontier: Segment, group: list[Reach]) -> Iterable[Segment]:
     """The segments from the frontier back to the end of the oldest backup that reaches it."""
     history = archive.history(group[0].timeline)
     assert history is not None, "reaches() refuses an archive without it"
@@ -32,8 +39,38 @@ def backwards(archive: Archive, frontier: Segment, group: list[Reach]) -> Iterab
     return reversed(list(needed(history, min(first, last), last, archive.segment_size)))
 
 
-def newest_in(repository: Repository, bin_dir: Path, directory: Path, segments: Iterable[Segment]) -> Commit | None:
-    """The last commit of the first of `segments` that has one. Each comes into `directory` while it is read."""
+def _in_tail(repository: Repository, bin_dir: Path, directory: Path, archive: Archive, reach: Reach) -> Commit | None:
+    """The newest commit that the live tail adds to what is archived; nothing behind a hole."""
+    found = None
+    for segment, contents in () if reach.holes else _tail(repository, archive, reach):
+        file = directory / segment.name
+        file.write_bytes(contents)
+        try:
+            found = newest_commit(bin_dir, file, unfinished=True) or found
+        finally:
+            file.unlink()
+    return found
+
+
+def _tail(repository: Repository, archive: Archive, reach: Reach) -> Iterator[tuple[Segment, bytes]]:
+    """What the live tail has after the frontier: whole segments, and then the one that was being written."""
+    history = archive.history(reach.timeline)
+    assert history is not None, "reaches() refuses an archive without it"
+    following = reach.frontier.end
+    while True:
+        (segment,) = needed(history, following, following, archive.segment_size)
+        file = WalFile.parse(segment.name)
+        whole = tail_of(repository, file, whole=True)
+        contents = whole or tail_of(repository, file, whole=False)
+        if contents is not None:
+            yield segment, contents
+        if whole is None:
+            return
+        following = segment.end
+
+
+def _in_archive(repository: Repository, bin_dir: Path, directory: Path, segments: Iterable[Segment]) -> Commit | None:
+    """The last commit of the first of `segments` that has one."""
     for segment in segments:
         file = directory / segment.name
         if not fetch(repository, WalFile.parse(segment.name), file):

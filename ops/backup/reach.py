@@ -49,7 +49,7 @@ def reach(
             hint="Restore an earlier backup: `ops backup list`.",
         )
     if found[0].holes:
-        _refuse_behind_gap(found[0], target, newest_of(repository, bin_dir, archive, found[0]) if bin_dir else None)
+        _refuse_behind_gap(found[0], target, newest_of(repository, bin_dir, archive, found[:1]) if bin_dir else None)
     return found[0]
 
 

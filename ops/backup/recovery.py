@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Literal
 
+from ops.model.command import restore_command
 from ops.model.target import TARGET_SETTINGS, Target
 from ops.postgres.conf import name_in, render
+from ops.wal import client
 
 Action = Literal["pause", "promote", "shutdown"]
 
@@ -26,15 +30,30 @@ _OURS = frozenset(
 )
 
 
+def fetching(socket: Path, config_file: Path | None, repository: str | None = None) -> str:
+    """A restore_command by way of the archiver service at `socket`; where that is silent, `ops` does the work itself.
+
+    Where no `repository` is named, all count: a recovery ends only when each has said that it has no more. It goes on
+    with the live tail where the archive ends: it either wants all that there is, or fails where it does not reach its
+    target.
+    """
+    # The server will not have our environment. A percent sign means something in a restore_command.
+    ops = Path(sys.executable).with_name("ops")
+    words = [sys.executable, "-I", "-S", client.__file__, "--socket", str(socket), "--ops", str(ops)]
+    chosen = {"--config": config_file and str(config_file), "--repository": repository}
+    options = ["--tail", *(word for name, value in chosen.items() if value for word in (name, value))]
+    return restore_command(*(shlex.join(part).replace("%", "%%") for part in (words, options)))
+
+
 def write_recovery(
     directory: Path,
     target: Target,
     timeline: int,
-    restore_command: str,
+    fetch: str,
     *,
     action: Action = "pause",
 ) -> None:
-    """Make the server in `directory` recover to `target` along `timeline` when it is started.
+    """Make the server in `directory` recover to `target` along `timeline` when it is started; `fetch` gets its WAL.
 
     The settings go into postgresql.auto.conf, whose other lines stay. What an earlier recovery of the same data
     was told is taken out. The timeline is always a number: with `latest`, PostgreSQL looks for history files
@@ -42,7 +61,7 @@ def write_recovery(
     short in silence.
     """
     settings = {
-        "restore_command": restore_command,
+        "restore_command": fetch,
         "recovery_target_timeline": str(timeline),
         # It would look 512 kB of WAL ahead, which is a dozen segments of a quiet database, each of them fetched for
         # nothing, and perhaps beyond the target into a hole, for which restore_command stops the server.

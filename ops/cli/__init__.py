@@ -13,7 +13,7 @@ import sys
 import click
 
 from ops.cli.output import print_error
-from ops.errors import Exit, OpsError
+from ops.errors import Exit, OpsError, UsageError
 
 # noun -> what it is for. The module of the same name in ops.cli holds a click group or command of that name.
 GROUPS = {
@@ -42,7 +42,14 @@ class LazyGroups(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in GROUPS:
             return None
-        command = getattr(importlib.import_module(f"ops.cli.{cmd_name}"), cmd_name)
+        try:
+            command = getattr(importlib.import_module(f"ops.cli.{cmd_name}"), cmd_name)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"`ops {cmd_name}` is for the controller, the machine that deploys; it is not installed here",
+                detail=str(error),
+                hint="Run it in the checkout that this host is deployed from.",
+            ) from error
         assert isinstance(command, click.Command)
         return command
 

@@ -14,7 +14,7 @@ from ops.backup.create import create as create_backup
 from ops.backup.standing import Verified, Window
 from ops.cli.clone import clone
 from ops.cli.expire import expire
-from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
+from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
 from ops.cli.restore import restore
 from ops.cli.schedule import schedule
@@ -45,9 +45,10 @@ backup.add_command(verify)
 
 
 @backup.command("create")
+@chosen
 @configured
 @as_json_flag
-def create_command(config_file: Path | None, as_json: bool) -> None:
+def create_command(repository_name: str | None, config_file: Path | None, as_json: bool) -> None:
     """Take a base backup of the PostgreSQL server on this host, primary or standby.
 
     It exists once all its blocks and all the WAL that it needs are in the store. What an earlier backup has stored is
@@ -55,7 +56,7 @@ def create_command(config_file: Path | None, as_json: bool) -> None:
     that has filled it or its archive_timeout has passed. Exits with 1 when pages of the database are damaged: the
     backup is kept, and names them.
     """
-    config = begin(config_file)
+    config = begin(config_file, repository=repository_name)
     taken = create_backup(config, open_store(config.repository), Shown(Steps()))
     if as_json:
         emit_json(_as_json(taken))
@@ -88,12 +89,15 @@ def _named(damaged: dict[str, list[list[int]]], most: int = 20) -> str:
 
 
 @backup.command("list")
+@chosen
 @configured
 @identified
 @as_json_flag
-def list_command(config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
+def list_command(
+    repository_name: str | None, config_file: Path | None, system_identifier: int | None, as_json: bool
+) -> None:
     """All base backups, oldest first. Exits with 1 when one of them is damaged, after the others are shown."""
-    repository = repository_of(begin(config_file), system_identifier)
+    repository = repository_of(begin(config_file, repository=repository_name), system_identifier)
     found, wrong = catalog.survey(repository)
     drilled = _drilled(repository) if found else {}
     if as_json and not wrong:
@@ -125,12 +129,20 @@ def _print_list(found: list[Backup], drilled: dict[str, datetime]) -> None:
 
 @backup.command("show")
 @click.argument("backup_id", metavar="ID|latest")
+@chosen
 @configured
 @identified
 @as_json_flag
-def show_command(backup_id: str, config_file: Path | None, system_identifier: int | None, as_json: bool) -> None:
+def show_command(
+    *,
+    backup_id: str,
+    repository_name: str | None,
+    config_file: Path | None,
+    system_identifier: int | None,
+    as_json: bool,
+) -> None:
     """Everything that is known of one base backup."""
-    repository = repository_of(begin(config_file), system_identifier)
+    repository = repository_of(begin(config_file, repository=repository_name), system_identifier)
     found = catalog.get(repository, backup_id)
     window, verified = standing.window(repository, found), standing.verified(repository, found)
     drilled = _drilled(repository).get(found.id)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +93,14 @@ def _bring_back(
 ) -> dict[str, Any]:
     target = parse_target(wish)
     config = begin(config_file)
-    command = partial(recovery_command, config=config, config_file=config_file)
-    wanted = restores.Wish(target, timeline, command)
+    wanted = restores.Wish(target, timeline, recovery_command(config, config_file))
     repository = repository_of(config, system_identifier)
     return restores.bring_back(config, repository, wanted, Listener(Steps(quiet=quiet))).as_dict()
 
 
 def _beside_as_user(wish: str, timeline: int | None, config_file: Path | None, system_identifier: int | None) -> str:
     """The id of what was restored beside, by a process of its own: it becomes PostgreSQL's user, and we stay root."""
-    ops = str(Path(sys.argv[0]).absolute())  # and not `python -m ops`: the name goes into the restore_command
+    ops = str(Path(sys.argv[0]).absolute())
     command = [ops, "cluster", "restore", "--look", "--json", "--target", wish]
     for option, value in (
         ("--timeline", timeline),

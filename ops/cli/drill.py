@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
+from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
 from ops.drill import records
 from ops.drill.evidence import Evidence, Promise
@@ -40,6 +40,7 @@ def drill() -> None:
 )
 @click.option("--keep", is_flag=True, help="Leave the restored data and the server's log for a look.")
 @clustered
+@chosen
 @identified
 @configured
 @as_json_flag
@@ -50,6 +51,7 @@ def restore(
     target: str,
     keep: bool,
     cluster: str | None,
+    repository_name: str | None,
     system_identifier: int | None,
     config_file: Path | None,
     as_json: bool,
@@ -63,7 +65,7 @@ def restore(
         wish = parse_wish(target)
     except ValueError as error:
         raise UsageError(f"--target: {error}") from None
-    config = begin(config_file, cluster)
+    config = begin(config_file, cluster, repository_name)
     repository = repository_of(config, system_identifier)
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)  # so that all of it is cleaned up, as after Ctrl-C
@@ -87,14 +89,22 @@ def restore(
 @drill.command("list")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many, from the newest back.")
 @clustered
+@chosen
 @identified
 @configured
 @as_json_flag
 def list_command(
-    last: int, cluster: str | None, system_identifier: int | None, config_file: Path | None, as_json: bool
+    *,
+    last: int,
+    cluster: str | None,
+    repository_name: str | None,
+    system_identifier: int | None,
+    config_file: Path | None,
+    as_json: bool,
 ) -> None:
     """The last drills, oldest first: what they proved, and what was measured."""
-    found = records.newest(repository_of(begin(config_file, cluster), system_identifier), last)
+    config = begin(config_file, cluster, repository_name)
+    found = records.newest(repository_of(config, system_identifier), last)
     if as_json:
         emit_json([evidence.model_dump(mode="json") for evidence in found])
     elif not found:
@@ -107,14 +117,22 @@ def list_command(
 @drill.command()
 @click.argument("drill_id", metavar="ID|latest")
 @clustered
+@chosen
 @identified
 @configured
 @as_json_flag
 def show(
-    drill_id: str, cluster: str | None, system_identifier: int | None, config_file: Path | None, as_json: bool
+    *,
+    drill_id: str,
+    cluster: str | None,
+    repository_name: str | None,
+    system_identifier: int | None,
+    config_file: Path | None,
+    as_json: bool,
 ) -> None:
     """What one drill proved, as it was stored."""
-    evidence = records.get(repository_of(begin(config_file, cluster), system_identifier), drill_id)
+    config = begin(config_file, cluster, repository_name)
+    evidence = records.get(repository_of(config, system_identifier), drill_id)
     if as_json:
         emit_json(evidence.model_dump(mode="json"))
     else:

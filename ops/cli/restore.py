@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from functools import partial
@@ -14,9 +13,9 @@ import click
 from ops.backup import catalog, place
 from ops.backup.place import Consent
 from ops.backup.reach import newest_before, reach
-from ops.backup.recovery import write_recovery
+from ops.backup.recovery import fetching, write_recovery
 from ops.backup.restore import place_tablespaces, restore_files
-from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
+from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size
 from ops.config import Config
 from ops.errors import UsageError
@@ -24,7 +23,6 @@ from ops.model.backup import Backup
 from ops.model.target import EXAMPLES, Latest, Target, parse
 from ops.postgres.conf import render
 from ops.store.repository import Repository
-from ops.wal import client
 
 
 @click.command()
@@ -38,6 +36,7 @@ from ops.wal import client
 @click.option("--delta", is_flag=True, help="Over the database in the directory: only what differs is fetched.")
 @click.option("--confirm", metavar="CLUSTER", help="With --delta: the cluster's name, instead of being asked for it.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Threads that read packs; backup.workers by default.")
+@chosen
 @configured
 @identified
 @as_json_flag
@@ -51,6 +50,7 @@ def restore(
     delta: bool,
     confirm: str | None,
     workers: int | None,
+    repository_name: str | None,
     config_file: Path | None,
     system_identifier: int | None,
     as_json: bool,
@@ -59,13 +59,14 @@ def restore(
 
     The server there is not started. With --target it is told how to recover when it is, with archiving off, and
     `latest` is the newest backup from before the target. A restore that was killed is gone on with by the same command.
+    With --repository the WAL too comes from that one alone, else from whichever has it.
     """
     directory = directory.absolute()
-    chosen = dict(tablespace(text) for text in tablespaces)
+    spaces = dict(tablespace(text) for text in tablespaces)
     target = parse_target(wish) if wish else None
     if timeline and not target:
         raise UsageError("--timeline says along which timeline to recover: it needs a --target")
-    config = begin(config_file)
+    config = begin(config_file, repository=repository_name)
     repository = repository_of(config, system_identifier)
     found, timeline = choose(repository, backup_id, target, timeline, config)
     consent = _consent(directory, repository, delta=delta, confirm=confirm)
@@ -77,20 +78,22 @@ def restore(
             directory,
             workers=workers or config.backup.workers,
             progress=shown.progress,
-            tablespaces=chosen,
+            tablespaces=spaces,
             consent=consent,
-            tell=partial(_tell, target=target, timeline=timeline, config=config, config_file=config_file),
+            tell=partial(
+                _tell, target=target, timeline=timeline, fetch=recovery_command(config, config_file, repository_name)
+            ),
         )
     duration = time.monotonic() - start
     if as_json:
-        spaces = place_tablespaces(found, directory, chosen)
+        placed = place_tablespaces(found, directory, spaces)
         emit_json(
             {
                 "backup": found.id,
                 "directory": str(directory),
                 "target": str(target) if target else None,
                 "timeline": timeline,
-                "tablespaces": {oid: str(path) for oid, path in spaces.items()},
+                "tablespaces": {oid: str(path) for oid, path in placed.items()},
                 "bytes": done.size,
                 "reused_bytes": done.reused,
                 "fetched_bytes": done.fetched,
@@ -132,25 +135,19 @@ def _consent(directory: Path, repository: Repository, *, delta: bool, confirm: s
     return Consent(delta=True, confirmed=confirm is not None)
 
 
-def _tell(directory: Path, *, target: Target | None, timeline: int, config: Config, config_file: Path | None) -> None:
+def _tell(directory: Path, *, target: Target | None, timeline: int, fetch: str) -> None:
     """Recovery settings; and archiving off, so that this server cannot write where the cluster that it copies does."""
     if target is None:
         return
-    write_recovery(directory, target, timeline, recovery_command(target, config, config_file))
+    write_recovery(directory, target, timeline, fetch)
     with (directory / "postgresql.auto.conf").open("a") as file:
         file.write(render({"archive_mode": "off"}))
 
 
-def recovery_command(target: Target, config: Config, config_file: Path | None) -> str:
-    """What the restored server calls for each segment. It will not have our environment."""
-    ops = str(Path(sys.argv[0]).absolute())
-    words = [sys.executable, "-I", "-S", client.__file__, "--socket", str(config.wal.socket), "--ops", ops, "fetch"]
-    if isinstance(target, Latest):
-        words.append("--tail")
-    if source := config_file or os.environ.get("OPS_CONFIG"):
-        words += ["--config", str(Path(source).absolute())]
-    # A percent sign means something in a restore_command.
-    return f"{shlex.join(words).replace('%', '%%')} %f %p"
+def recovery_command(config: Config, config_file: Path | None, repository_name: str | None = None) -> str:
+    """What the restored server calls for each segment: through the archiver service of this host, if there is one."""
+    source = config_file or os.environ.get("OPS_CONFIG")
+    return fetching(config.wal.socket, Path(source).absolute() if source else None, repository_name)
 
 
 # Where a restored server is looked at: beside a live one, without its port, its network or its certificates.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
+from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import emit_json, pairs, print_error, seconds, size, table, timestamp
 from ops.errors import Exit, OpsError
 from ops.wal.contract import FetchExit, PushExit, push_exit
@@ -126,7 +126,8 @@ def push(path: Path, data_dir: Path | None, config_file: Path | None) -> None:
 @wal.command(cls=FetchCommand)
 @click.argument("name")
 @click.argument("destination", type=click.Path(path_type=Path))
-@click.option("--tail", is_flag=True, help="At the end of the archive, go on with the live tail: for target latest.")
+@click.option("--tail", is_flag=True, help="At the end of the archive, go on with the live tail: for a recovery.")
+@chosen
 @at_data_dir
 @identified
 @configured
@@ -135,6 +136,7 @@ def fetch(
     name: str,
     destination: Path,
     tail: bool,
+    repository_name: str | None,
     data_dir: Path | None,
     system_identifier: int | None,
     config_file: Path | None,
@@ -150,7 +152,11 @@ def fetch(
     from ops.wal.fetch import Placing  # noqa: PLC0415
 
     wanted = Wanted(name, destination.absolute(), Path.cwd(), data_dir, system_identifier, tail)
-    sys.exit(answer(wanted, lambda: Access(begin(config_file)), Placing(wanted.destination), _tell))
+    sys.exit(
+        answer(
+            wanted, lambda: Access(begin(config_file, repository=repository_name)), Placing(wanted.destination), _tell
+        )
+    )
 
 
 @wal.command("archiver")

@@ -91,11 +91,11 @@ def platform(this: Host) -> None:
             path = _credentials_file(name)
             secret_file(name=f"Write {path}", dest=path, content=partial(_credentials, this, name), user="postgres")
     _keys(this, repository)
-    if this.cluster:
-        unit_file("ops/ops-archiver.service.j2", "ops-archiver", ops=OPS)
-        unit = "/etc/systemd/system/ops-archiver.service"
-        keys = [f"{KEYS}/{key}" for key in _wanted_keys(repository)]
-        service("ops-archiver.service", unit, "/etc/ops/ops.toml", CREDENTIALS, *keys, "/opt/ops/.installed")
+    # On a drill host too: what is restored there by hand fetches its WAL ahead of replay.
+    unit_file("ops/ops-archiver.service.j2", "ops-archiver", ops=OPS)
+    unit = "/etc/systemd/system/ops-archiver.service"
+    keys = [f"{KEYS}/{key}" for key in _wanted_keys(repository)]
+    service("ops-archiver.service", unit, "/etc/ops/ops.toml", CREDENTIALS, *keys, "/opt/ops/.installed")
     if this.is_in("drill"):
         directory("/var/lib/ops")
         directory("/var/lib/ops/drill", user="postgres", mode="700")

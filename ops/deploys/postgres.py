@@ -32,6 +32,7 @@ from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres
 from ops.deploys.settings.timescaledb import EXTENSION
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import wheelhouse
+from ops.model.command import restore_command
 from ops.model.settings import written
 from ops.model.sizing import MIB, analytics_member, sizes
 
@@ -165,7 +166,7 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
             "use_pg_rewind": True,
             "use_slots": True,
             "parameters": parameters,
-            "recovery_conf": {"restore_command": f"{WAL_CLIENT} fetch %f %p"},
+            "recovery_conf": {"restore_command": restore_command(WAL_CLIENT)},
         },
     }
 

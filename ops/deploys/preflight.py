@@ -78,6 +78,8 @@ def _ignored() -> Collection[str]:
     names = [name for name in str(host.data.get(IGNORE) or "").split(",") if name]
     if unknown := [name for name in names if name not in CHECKS]:
         raise DeployError(f"{IGNORE}: there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
+    if "authority" in names:  # a deploy can only make it worse: it would put the wrong CA on every host
+        raise DeployError(f"{IGNORE}: authority cannot be ignored; restore the site's CA from your copy")
     return names
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pyinfra.api.exceptions import OperationError
 from pyinfra.api.facts import FactBase
 
+from ops.deploys.memory import forget
 from ops.model.redis import DIGEST, Group, Opinion, Server
 
 OPERATOR = "/usr/local/sbin/redis-operator"
@@ -100,7 +101,9 @@ class Live(FactBase[Running | None]):
 def wait_until_clear(what: str, look: Callable[[], list[str]], *, deadline: float = 90) -> None:
     """Until `look` finds nothing to complain of; OperationError with what it found last. For execution time only."""
     end = time.monotonic() + deadline
+    forget()
     while found := look():
         if time.monotonic() > end:
             raise OperationError(f"{what}: not within {deadline:.0f} s; last seen: {'; '.join(found)}")
         time.sleep(0.5)
+        forget()

@@ -15,10 +15,12 @@ from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
+from pyinfra.context import ctx_host
 from pyinfra.facts.hardware import Ipv4Addrs
 
 from ops.deploys.connection import without_delay
 from ops.deploys.inventory import Inventory, load
+from ops.deploys.memory import remember_facts
 from ops.deploys.pki import Authority, Leaf, Material
 from ops.deploys.secrets import Secrets
 from ops.deploys.settings import Postgres
@@ -117,6 +119,7 @@ def everybody_is_here() -> Generator[str, None, None]:
 def this_host() -> Host:
     """The host that pyinfra is preparing a deploy for."""
     without_delay(host)
+    remember_facts(ctx_host.get())
     if folder := host.data.get(INVENTORY):
         return Host(host.name, _load(folder))
     path = inventory_path(sys.argv[1:])

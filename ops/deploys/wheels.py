@@ -49,7 +49,10 @@ def _wheelhouse(name: str, *, with_ops: bool) -> Wheelhouse:
 
 
 def _own_source() -> list[Path]:
-    return [PROJECT / "pyproject.toml", *sorted((PROJECT / "ops").rglob("*.py"))]
+    """What hosts get. The controller's wing stays away: a change in it must not have services restarted on them."""
+    modules = sorted((PROJECT / "ops").rglob("*.py"))
+    wing = (PROJECT / "ops" / "deploys", PROJECT / "ops" / "lab")
+    return [PROJECT / "pyproject.toml", *(file for file in modules if not set(wing) & set(file.parents))]
 
 
 def _digest(files: list[Path]) -> str:

@@ -6,11 +6,8 @@ into an `Observed`, piece by piece; DRILL_CHECKS judge it at the end, however fa
 
 from __future__ import annotations
 
-import json
 import platform
 import random
-import shlex
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -27,6 +24,7 @@ from ops.backup.restore import restore_files
 from ops.config import Config
 from ops.drill import observe
 from ops.drill.evidence import Evidence, Phase, describe
+from ops.drill.fetching import Fetching, fetching_ahead
 from ops.drill.scratch import new_id, scratch
 from ops.drill.window import survey
 from ops.errors import OpsError
@@ -108,21 +106,22 @@ class _Drill:
 
     def run(self, home: Path) -> None:
         """All of it, in order."""
-        chosen = self._choose(home)
+        chosen = self._choose()
         data = home / "data"
         self._restore(chosen, data)
-        with self._server(chosen, home, data) as server:
-            self._replay_to_target(chosen, server, data)
+        with fetching_ahead(self.job.config, home) as fetching, self._server(chosen, home, data) as server:
+            self._replay_to_target(chosen, server, data, fetching)
             self._look(chosen, server)
-            self._replay_on(chosen, server, data)
+            self._replay_on(chosen, server, data, fetching)
+            self.notes.append(str(fetching))
             self._open(server)
             with self._phase("shut down and check every page"):
                 server.stop()
                 self._saw(checksums=check_checksums(self.job.config.postgres.bin_dir, data))
 
-    def _choose(self, home: Path) -> Plan:
+    def _choose(self) -> Plan:
         with self._phase("find the backup and the WAL for it"):
-            found = survey(self.job.repository, self.job.config.postgres.bin_dir, home)
+            found = survey(self.job.repository, self.job.config.postgres.bin_dir)
             now = datetime.now(UTC)
             pick = random.SystemRandom().randrange
             chosen = found if isinstance(found, Refused) else plan(self.job.wish, found, now, pick)
@@ -152,9 +151,9 @@ class _Drill:
             self.notes.append(f"started without libraries that this host has not got: {', '.join(absent)}")
         return PrivateServer(self.job.config.postgres, home, data, {"shared_preload_libraries": ", ".join(there)})
 
-    def _replay_to_target(self, chosen: Plan, server: PrivateServer, data: Path) -> None:
+    def _replay_to_target(self, chosen: Plan, server: PrivateServer, data: Path, fetching: Fetching) -> None:
         with self._phase(f"replay to {chosen.target}"):
-            pause = self._replay(chosen.recovery, server, data)
+            pause = self._replay(chosen.recovery, server, data, fetching)
         duration = time.monotonic() - self.clock
         self._saw(pause=pause, rto=Measured(duration, self.job.config.drill.rto_seconds))
         if pause.promoted:
@@ -170,7 +169,7 @@ class _Drill:
         with self._phase("check the invariants"):
             self._saw(invariants=observe.check_invariants(server, names, self.job.config.drill.checks_dir))
 
-    def _replay_on(self, chosen: Plan, server: PrivateServer, data: Path) -> None:
+    def _replay_on(self, chosen: Plan, server: PrivateServer, data: Path, fetching: Fetching) -> None:
         """To where the next heartbeat row must have come: it is in the archive, and was not there before."""
         assert self.seen is not None
         if not isinstance(chosen.target, AtTime) or self.seen.before is None:
@@ -179,7 +178,7 @@ class _Drill:
         reachable = onward if onward.time < chosen.newest.time else AtLsn(chosen.newest.lsn)
         with self._phase("replay on, for the row after the target"):
             server.stop()
-            self._replay(reachable, server, data)
+            self._replay(reachable, server, data, fetching)
             with closing(server.connect()) as connection:
                 self._saw(after=observe.next_beat(connection, self.seen.before.last.id))
 
@@ -189,10 +188,9 @@ class _Drill:
         with self._phase("open for writing"):
             self._saw(opened=observe.open_for_writing(server))
 
-    def _replay(self, target: Target, server: PrivateServer, data: Path) -> Pause:
+    def _replay(self, target: Target, server: PrivateServer, data: Path, fetching: Fetching) -> Pause:
         assert self.plan is not None
-        fetch = _restore_command(self.job.config, data.parent)
-        write_recovery(data, target, self.plan.timeline, fetch, action="pause")
+        write_recovery(data, target, self.plan.timeline, fetching.command, action="pause")
         server.start()
         return server.wait_for(
             lambda connection: observe.paused(connection, server),
@@ -232,28 +230,6 @@ class _Drill:
             notes=self.notes,
             failure=self.failure,
         )
-
-
-def _restore_command(config: Config, home: Path) -> str:
-    """What PostgreSQL calls for each segment: this very program, for this very repository, whatever PATH says.
-
-    Its configuration goes into `home`: that of the host may name another cluster.
-    """
-    lines = [f"cluster = {json.dumps(config.cluster)}"]
-    for table in ("repository", "keys"):
-        settings = getattr(config, table).model_dump(mode="json", exclude_none=True)
-        lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in settings.items())]
-    own = home / "ops.toml"
-    own.write_text("\n".join(lines) + "\n")
-    command = shlex.join([sys.executable, "-I", "-m", "ops", "wal", "fetch", "--config", str(own)])
-    return command.replace("%", "%%") + " %f %p"
-
-
-def _toml(value: object) -> str:
-    """TOML takes plain values as JSON writes them, and tables of them nearly so."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
-    return json.dumps(value)
 
 
 def _available(libraries: str, bin_dir: Path) -> tuple[list[str], list[str]]:

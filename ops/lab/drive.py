@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -50,15 +51,17 @@ def deploy(log: Path, *arguments: str, progress: Callable[[str], None] = lambda 
     start = time.monotonic()
     with (
         log.open("w") as words,
-        subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run,
+        tempfile.TemporaryFile("w+") as answer,  # a pipe that nobody reads yet would hold pyinfra up once it is full
+        subprocess.Popen(command, cwd=CHECKOUT, stdout=answer, stderr=subprocess.PIPE, text=True) as run,
     ):
-        assert run.stdout
         assert run.stderr
-        for line in run.stderr:  # pyinfra prints its one JSON document at the very end, so no pipe runs full
+        for line in run.stderr:
             words.write(line)
             if match := _OPERATION.search(line):
                 progress(match[1].strip())
-        document = run.stdout.read()
+        run.wait()
+        answer.seek(0)
+        document = answer.read()
     if run.returncode:
         tail = [line for line in log.read_text().splitlines() if line.strip()][-12:]
         raise OpsError(f"the deploy failed (exit {run.returncode})", detail="\n".join(tail), hint=f"all of it: {log}")

@@ -56,7 +56,7 @@ def up(lab: Lab, hosts: Sequence[LabHost], report: Report = quiet) -> None:
     """
     disks = disk.existing(lab)
     fresh = [host for host in hosts if host.name not in disks]
-    preflight.check(lab, new_hosts=bool(fresh))
+    preflight.check(lab, len(hosts), new_hosts=bool(fresh))
     with exclusive(lab, "ops lab up"):
         _refuse_changed_inventory(hosts, disk.existing(lab))
         _make_directories(lab)

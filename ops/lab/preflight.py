@@ -15,6 +15,8 @@ from ops.lab.paths import Lab
 
 GIB = 1024**3
 DISK_NEEDED = 8 * GIB
+INOTIFY_PER_HOST = 7  # of systemd, its logind and D-Bus, as counted; the kernel's usual limit is 128 a user
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 # Program -> Debian package.
 PROGRAMS = {
     "debootstrap": "debootstrap",
@@ -46,6 +48,7 @@ class Facts:
     veth: bool = True
     nft: bool = True
     cgroups_writable: bool = True
+    inotify_instances: int = 8192
     disk_free: int = 100 * GIB
     filesystem: str = "ext4"
     overlapping_routes: tuple[str, ...] = ()
@@ -59,8 +62,8 @@ class Missing:
     how: str
 
 
-def missing(facts: Facts, lab: Lab, *, new_hosts: bool) -> list[Missing]:
-    """What this machine lacks. Room on the disk counts only when hosts are to be made."""
+def missing(facts: Facts, lab: Lab, hosts: int, *, new_hosts: bool) -> list[Missing]:
+    """What this machine lacks for that many hosts. Room on the disk counts only when hosts are to be made."""
     if not facts.root:
         return [Missing("root: namespaces, mounts and the bridge need it", "run the command as root (sudo)")]
     packages = sorted({PROGRAMS[program] for program in facts.programs_missing})
@@ -92,6 +95,11 @@ def missing(facts: Facts, lab: Lab, *, new_hosts: bool) -> list[Missing]:
             "mkdir /sys/fs/cgroup/systemd && mount -t cgroup -o none,name=systemd systemd /sys/fs/cgroup/systemd",
         ),
         (
+            facts.inotify_instances >= hosts * INOTIFY_PER_HOST,
+            f"inotify instances: {facts.inotify_instances} a user, {hosts * INOTIFY_PER_HOST} needed",
+            f"sysctl fs.inotify.max_user_instances={hosts * INOTIFY_PER_HOST}",
+        ),
+        (
             facts.filesystem not in NO_UPPER,
             f"a real file system at {lab.state.parent}: overlayfs cannot write on {facts.filesystem}",
             f"mount a disk (ext4, xfs) or a volume at {lab.state.parent}",
@@ -110,9 +118,9 @@ def missing(facts: Facts, lab: Lab, *, new_hosts: bool) -> list[Missing]:
     return [Missing(what, how) for fine, what, how in checks if not fine]
 
 
-def check(lab: Lab, *, new_hosts: bool) -> None:
+def check(lab: Lab, hosts: int, *, new_hosts: bool) -> None:
     """OpsError that names all that is missing; returns silently if nothing is. Changes nothing."""
-    gaps = missing(gather(lab), lab, new_hosts=new_hosts)
+    gaps = missing(gather(lab), lab, hosts, new_hosts=new_hosts)
     if gaps:
         raise OpsError(
             "this machine cannot run the lab yet; nothing was changed",
@@ -138,6 +146,7 @@ def gather(lab: Lab) -> Facts:
         veth=not has_ip or succeeds(*network_only, "veth"),
         nft=succeeds("nft", "--check", "-f", "-", stdin=network.ruleset(lab)),
         cgroups_writable=_cgroups_writable(),
+        inotify_instances=int(INOTIFY.read_text()),
         disk_free=shutil.disk_usage(_existing(lab.state)).free,
         filesystem=filesystem_of(_existing(lab.state), Path("/proc/self/mountinfo").read_text()),
         overlapping_routes=tuple(network.overlapping(lab, network.routes())) if has_ip else (),

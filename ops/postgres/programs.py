@@ -39,10 +39,13 @@ def required_settings(bin_dir: Path, data_dir: Path) -> dict[str, str]:
     return {setting: fields[label].strip() for label, setting in _REQUIRED.items() if label in fields}
 
 
-def newest_commit(bin_dir: Path, segment: Path) -> Commit | None:
-    """The last commit whose record lies within the segment file; None where no transaction committed in it."""
+def newest_commit(bin_dir: Path, segment: Path, *, unfinished: bool = False) -> Commit | None:
+    """The last commit whose record lies within the segment file; None where no transaction committed in it.
+
+    An `unfinished` segment ends where its WAL does, which pg_waldump reports as an error after all else.
+    """
     result = run([bin_dir / "pg_waldump", "--rmgr=Transaction", segment])
-    if result.returncode:
+    if result.returncode and not unfinished:
         raise OpsError(f"pg_waldump does not understand {segment.name}", detail=_output(result))
     return last_commit(result.stdout.splitlines())
 

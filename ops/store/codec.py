@@ -45,7 +45,9 @@ def seal(
     key, salt = keyring.newest(), os.urandom(SALT_SIZE)
     encryption = {"cipher": CIPHER, "key": key.id, "salt": salt.hex(), "digest": key.digest(plain)}
     front = encode_header(replace(header, encryption=encryption))
-    return front + key.seal(Purpose.OBJECT, salt, payload, front)
+    sealed = key.seal(Purpose.OBJECT, salt, payload, front)
+    del payload  # as large as a segment at worst, and each worker has one
+    return front + sealed
 
 
 def unseal(

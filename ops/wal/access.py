@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from ops.config import Config
@@ -13,6 +14,9 @@ from ops.store.base import Store
 from ops.store.repository import Repository, current, repository_at
 from ops.wal.everywhere import EveryPusher
 from ops.wal.push import Pusher, Source
+
+_FIRST_REST = 30.0  # seconds
+_LONGEST_REST = 600.0
 
 
 class Access:
@@ -25,6 +29,7 @@ class Access:
         self._pushers: dict[tuple[Path, int], Pusher] = {}
         self._others: dict[str, Access] = {}
         self._lock = threading.RLock()
+        self._rest, self._rest_until = _FIRST_REST, 0.0
 
     def repository(
         self, data_dir: Path | None, system_identifier: int | None = None, *, patient: bool = True
@@ -64,14 +69,37 @@ class Access:
         """Access to each further repository, by its name."""
         return {name: self._other(name) for name in self.config.repositories}
 
+    def at(self, name: str | None) -> Access:
+        """Access to the repository of that name alone; None means this one and, for a fetch, all others after it."""
+        return self if name in (None, "main") else self._other(name)
+
+    def in_turn(self) -> list[Access]:
+        """Access to each repository, in the order in which to ask them for a file: this one first, if it answers."""
+        return sorted([self, *self.others().values()], key=Access._is_resting)
+
+    def silent(self) -> None:
+        """It gave no answer: for a while the others are asked first, longer each time, so that not every file waits."""
+        with self._lock:
+            self._rest_until = time.monotonic() + self._rest
+            self._rest = min(2 * self._rest, _LONGEST_REST)
+
+    def answered(self) -> None:
+        """It is asked in its turn again."""
+        with self._lock:
+            self._rest, self._rest_until = _FIRST_REST, 0.0
+
+    def _is_resting(self) -> bool:
+        return time.monotonic() < self._rest_until
+
     def _at_once(self) -> list[str]:
         """The repositories without which a file does not count as archived, beside the first one."""
         return list(self.config.repositories) if self.config.wal.policy == "all" else []
 
     def _other(self, name: str) -> Access:
-        if name not in self._others:
-            self._others[name] = Access(self.config.at(name))
-        return self._others[name]
+        with self._lock:
+            if name not in self._others:
+                self._others[name] = Access(self.config.at(name))
+            return self._others[name]
 
     def _of(self, system_identifier: int, *, patient: bool) -> Repository:
         store = self._store(patient=patient)

@@ -17,6 +17,7 @@ from ops.wal.access import Access
 from ops.wal.contract import FetchExit, fetch_exit
 from ops.wal.fetch import fetch_for_recovery, fetch_for_standby, has_history, never_written
 from ops.wal.push import Pusher
+from ops.wal.sources import Sources
 from ops.wal.tail import tail_of
 
 Tell = Callable[[BaseException | str], None]
@@ -85,18 +86,22 @@ def fetch(
     candidates = [wanted.data_dir] if wanted.data_dir else [wanted.here, wanted.destination.parent.parent, own]
     place = first_data_dir(candidates)
     standby = place is not None and (place / "standby.signal").exists()
+
+    def bring(repository: Repository) -> bool:
+        return delivery.bring(repository, file)
+
     try:
-        repository = known.repository(place, wanted.system_identifier, patient=not standby)
+        sources = Sources(known, place, wanted.system_identifier, standby, tell)
         if place is not None and standby:
             found = fetch_for_standby(
-                lambda: delivery.bring(repository, file),
+                lambda: sources.bring(file, bring),
                 patience=_patience(known, wanted, file),
                 hurry=lambda: gone() or (place / "promote").exists(),
                 told=tell,
             )
         else:
-            tail = partial(_from_tail, repository, file, delivery, tell) if wanted.tail else None
-            found = fetch_for_recovery(repository, file, lambda: delivery.bring(repository, file), tail)
+            tail = partial(_from_tail, file, delivery, tell) if wanted.tail else None
+            found = fetch_for_recovery(sources, file, bring, tail)
     except Exception as error:
         has_own = has_history(file, wanted.destination.parent)
         if fetch_exit(error, standby=standby, own_history=has_own) is FetchExit.STOP:
@@ -109,7 +114,7 @@ def fetch(
     return FetchExit.FETCHED if found else FetchExit.ABSENT
 
 
-def _from_tail(repository: Repository, file: WalFile, delivery: Delivery, tell: Tell, whole: bool) -> bool:
+def _from_tail(file: WalFile, delivery: Delivery, tell: Tell, repository: Repository, whole: bool) -> bool:
     contents = tail_of(repository, file, whole=whole)
     if contents is None:
         return False

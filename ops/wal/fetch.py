@@ -14,6 +14,7 @@ from ops.store.base import NotFound
 from ops.store.durable import sync_directory
 from ops.store.repository import Repository
 from ops.wal.faults import reached
+from ops.wal.sources import Sources
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
@@ -80,7 +81,10 @@ class Placing:
 
 
 def fetch_for_recovery(
-    repository: Repository, file: WalFile, bring: Callable[[], bool], tail: Callable[[bool], bool] | None = None
+    sources: Sources,
+    file: WalFile,
+    bring: Callable[[Repository], bool],
+    tail: Callable[[Repository, bool], bool] | None = None,
 ) -> bool:
     """`bring` the file for a recovery, which takes the first absent segment for the end of the WAL. False for the end.
 
@@ -88,21 +92,22 @@ def fetch_for_recovery(
     and OpsError for these. `tail` brings it from the live tail if that has it, whole or, at the end, what there is.
     """
     for _ in range(2):  # what was absent may have been archived while we looked around
-        if bring():
+        if sources.bring(file, bring):
             return True
-        later = _names_from(repository, file)
-        if tail is not None and file.kind is Kind.SEGMENT and tail(bool(later)):
+        later = sources.names_from(file)
+        if tail is not None and file.kind is Kind.SEGMENT and tail(sources.main, bool(later)):
             return True
+        where = sources.main.store.name
         if not later:
-            _check_place(repository, file)
+            _check_place(sources.main, file)
             return False
         if later[0] != file.name:
             raise Hole(
-                f"{file.name} is missing in {repository.store.name}, and later WAL is there: {later[0]}",
+                f"{file.name} is missing in {where}, and later WAL is there: {later[0]}",
                 detail="Recovery cannot go beyond it.",
                 hint="See `ops wal gaps`. To recover up to here on purpose, give a target before it.",
             )
-    raise Unreachable(f"{repository.store.name} lists {file.name} and says that it has not got it")
+    raise Unreachable(f"{where} lists {file.name} and says that it has not got it")
 
 
 def fetch_for_standby(
@@ -128,17 +133,6 @@ def fetch_for_standby(
                 told(error)
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-def _names_from(repository: Repository, file: WalFile) -> list[str]:
-    """The stored segments of the file's timeline from it onwards, as far as this and the next 4 GiB of WAL."""
-    if file.kind is not Kind.SEGMENT:
-        return []
-    folder = repository.layout.wal(file).removesuffix(file.name)
-    prefixes = (file.name[:16], f"{file.name[:8]}{int(file.name[8:16], 16) + 1:08X}")
-    keys = [found.key for prefix in prefixes for found in repository.store.list(folder + prefix)]
-    names = (key.removeprefix(folder) for key in keys)
-    return [name for name in names if len(name) == len(file.name) and name >= file.name]
 
 
 def _check_place(repository: Repository, file: WalFile) -> None:

@@ -1,7 +1,7 @@
 """The verification of archived WAL, and the ledger of it in the store: small immutable objects.
 
 Each run puts what it has verified as `ledger/<moment>.part`; when many have gathered, a `.full` one that holds all that
-is known, from which the next run starts to read.
+is known, from which the next run starts to read. What lies before the full one before that is removed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ops.errors import Unreachable
 from ops.model.continuity import Archive
 from ops.model.ledger import Entry, Seen, Verdict, decode, due, encode, merged
 from ops.model.segment import WalFile
@@ -37,14 +39,15 @@ def seen(stored: Stored) -> Seen:
 class Ledger:
     """What was verified when, by the object's key below wal/ (or below packs/), as the objects in `folder` tell it.
 
-    `parts`: how many objects were read for it; `damaged`: those of them that cannot be believed. A ledger only saves
-    work: what it cannot vouch for is verified again.
+    `parts`: how many objects were read for it; `damaged`: those of them that cannot be believed; `superseded`: older
+    ones. A ledger only saves work: what it cannot vouch for is verified again.
     """
 
     folder: str
     entries: dict[str, Entry]
     parts: int = 0
     damaged: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, repository: Repository, folder: str) -> Ledger:
@@ -52,9 +55,10 @@ class Ledger:
         names = [found.key for found in repository.store.list(folder)]
         full = [name for name in names if name.endswith(".full")]
         recent = [name for name in names if not full or name >= full[-1]]
+        older = tuple(name for name in names if name not in recent)
         parts = {name: _read(repository, name) for name in recent}
         bad = tuple(name for name, part in parts.items() if part is None)
-        return cls(folder, merged(part for part in parts.values() if part is not None), len(recent), bad)
+        return cls(folder, merged(part for part in parts.values() if part is not None), len(recent), bad, older)
 
     def record(self, repository: Repository, found: Mapping[str, Entry]) -> None:
         """Put what a run has found. Nothing is put where it has verified nothing."""
@@ -65,6 +69,10 @@ class Ledger:
         key = f"{self.folder}{moment}.{'full' if full else 'part'}"
         plain = encode(merged([self.entries, found]) if full else found)
         repository.store.put(key, repository.seal("ledger", _name(repository, key), plain, level=_LEVEL))
+        if full:
+            with suppress(Unreachable):  # a credential that may not delete leaves them
+                for old in self.superseded:
+                    repository.store.delete(old)
 
 
 def verify(
@@ -122,6 +130,8 @@ def _read(repository: Repository, key: str) -> dict[str, Entry] | None:
     """One object of the ledger; None where it cannot be believed."""
     try:
         return decode(repository.unseal(repository.store.get(key), kind="ledger", name=_name(repository, key)))
+    except NotFound:
+        return {}
     except (ValueError, Damaged, Foreign):
         return None
 

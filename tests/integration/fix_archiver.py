@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ops.model.command import restore_command
 from ops.wal import client
 
 from ..waiting import wait_until
@@ -83,9 +84,14 @@ class Archiver:
 
     def command(self, arguments: str) -> str:
         """An archive_command or restore_command by way of the client."""
-        return (
-            f"OPS_CONFIG={self.host.config_file} {PYTHON} -I -S {CLIENT} --socket {self.socket} --ops {OPS} {arguments}"
-        )
+        return f"{self._client()} {arguments}"
+
+    def restore_command(self, options: str = "") -> str:
+        """As it is deployed."""
+        return restore_command(self._client(), options)
+
+    def _client(self) -> str:
+        return f"OPS_CONFIG={self.host.config_file} {PYTHON} -I -S {CLIENT} --socket {self.socket} --ops {OPS}"
 
     def client(self, *arguments: str | Path, kill_at: str = "", alone: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the client as PostgreSQL does. `alone` False: it must not do the work itself."""

@@ -140,7 +140,7 @@ class Host:
     def write_config(
         self, repository: S3Repository | FolderRepository, *, cluster: str = "main", **sections: Mapping[str, object]
     ) -> Path:
-        """`ops.toml` for this host. `sections` add keys or tables: `wal={"standby_patience": 1}`."""
+        """`ops.toml` for this host. `sections` add keys or tables: `wal={"standby_patience": 1}`. None leaves out."""
         settings = repository.model_dump(exclude_none=True)
         if not self.keys.directory.exists():
             self.write_key("test", KEK)
@@ -159,7 +159,7 @@ class Host:
         keys = {"directory": self.keys.directory, **sections.pop("keys", {})}
         tables = {"repository": settings, "keys": keys, "postgres": postgres, **sections}
         text = f"cluster = {_toml(cluster)}\n" + "".join(
-            f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+            f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if value is not None)
             for name, table in tables.items()
         )
         self.write(self.config_file, text)

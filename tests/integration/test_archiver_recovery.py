@@ -70,9 +70,7 @@ def restored(
     host.clone(archived.base)
     archiver = archivers(host)
     host.write_config(proxy.settings(archived.settings), wal=archiver.settings(standby_patience=0.5))
-    host.configure(
-        archive_mode="off", restore_command=archiver.command("fetch %f %p"), wal_retrieve_retry_interval="200ms"
-    )
+    host.configure(archive_mode="off", restore_command=archiver.restore_command(), wal_retrieve_retry_interval="200ms")
     archiver.start()
     return archiver
 

@@ -105,7 +105,7 @@ def test_the_end_of_a_lost_primary_comes_back_from_the_store_alone(
     archiver = archivers(restored)
     restored.write_config(lost.settings, wal=archiver.settings())
     archiver.start()
-    restored.configure(restore_command=archiver.command("fetch --tail %f %p"))
+    restored.configure(restore_command=archiver.restore_command("--tail"))
     restored.start()
     wait_until("it is promoted", lambda: restored.value("select not pg_is_in_recovery()"))
     assert restored.sql("select row from proof order by row") == [(1,), (2,), (3,)]

@@ -14,11 +14,10 @@ import pytest
 from ops.backup.clone import Origin, choose
 from ops.config import FolderRepository
 from ops.errors import OpsError
-from ops.store import open_store
-from ops.store.repository import Repository, find
 
 from ..waiting import wait_until
 from .fix_postgres import USER, Host
+from .fix_store import repository_in
 
 pytestmark = pytest.mark.integration
 
@@ -186,11 +185,11 @@ def test_an_archive_that_is_ahead_of_the_leader_s_timeline_is_not_cloned_from(si
     stray.sql("insert into kept values (2000)")
     assert site.archived(stray).startswith("00000002")
     assert stray.ops("backup", "create").returncode == 0
-    (repository,) = find(open_store(site.store), site.store.prefix, "main")
-    assert isinstance(repository, Repository)
+    identifier = int(site.system_identifier)
+    repository = repository_in(site.store, identifier, stray.keys)
     with pytest.raises(OpsError, match="timeline 2, and the leader is on 1"):
-        choose(repository, Origin(repository.system_identifier, timeline=1))
-    assert choose(repository, Origin(repository.system_identifier, timeline=2)).timeline == 2
+        choose(repository, Origin(identifier, timeline=1))
+    assert choose(repository, Origin(identifier, timeline=2)).timeline == 2
 
 
 def test_data_is_never_overwritten(site: Site) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from ops.config import S3Repository
+from ops.model.ledger import Entry, Seen
 from ops.model.segment import WalFile
 from ops.postgres.control import ControlData
 from ops.store.repository import Repository
+from ops.wal.ledger import Ledger
 
 from ..waiting import wait_until
 from .fix_postgres import USER, Host
@@ -184,6 +186,16 @@ def test_many_runs_leave_a_ledger_that_is_read_from_its_last_full_object(host: H
     names = [found.key for found in repository.store.list(repository.layout.ledger)]
     assert [name.endswith(".full") for name in names].count(True) == 1
     assert gaps(host, "--verify", "none", code=0)["verified"]["complete"]
+
+
+def test_a_ledger_keeps_what_it_knows_and_not_what_is_superseded(repository: Repository) -> None:
+    runs = 110
+    for run in range(runs):
+        Ledger.load(repository, repository.layout.ledger).record(repository, {f"{run:024X}": Entry(Seen(1, 1), run)})
+    names = [found.key for found in repository.store.list(repository.layout.ledger)]
+    assert [name.endswith(".full") for name in names].count(True) == 2
+    assert len(names) < 80
+    assert Ledger.load(repository, repository.layout.ledger).entries.keys() >= {f"{run:024X}" for run in range(runs)}
 
 
 def test_a_damaged_history_is_named_and_does_not_hide_the_rest(host: Host, repository: Repository) -> None:

@@ -24,7 +24,7 @@ from ops.model.redis_cluster import (
     untaken,
 )
 
-from ..waiting import free_port, wait_until
+from ..waiting import CLUSTER_BUS, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +43,7 @@ class Members:
     """Six servers, each with an address and a name of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port = folder, free_port(beside=(CLUSTER_BUS,))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str) -> None:

@@ -24,7 +24,7 @@ from ops.deploys.site import Host
 from ops.errors import OpsError
 from ops.model.redis import RESTART_ONLY, differing, differing_users, parse_conf
 
-from ..waiting import free_port, wait_until
+from ..waiting import CLUSTER_BUS, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -96,7 +96,7 @@ def _host(folder: Path, mode: str) -> Host:
     site = {"name": "test", "networks": ["127.0.0.0/8"], "pki": str(folder / "pki"), "secrets": secrets}
     repository = {"endpoint": "https://s3:8333", "bucket": "pend"}
     (data / "all.py").write_text(f"site = {site!r}\nrepository = {repository!r}\n")
-    (data / f"{GROUP}.py").write_text(f"redis = {{'mode': {mode!r}, 'port': {free_port()}}}\n")
+    (data / f"{GROUP}.py").write_text(f"redis = {{'mode': {mode!r}, 'port': {free_port(beside=(CLUSTER_BUS,))}}}\n")
     return Host("r1", load(data.parent))
 
 

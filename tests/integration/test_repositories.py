@@ -126,6 +126,31 @@ def test_under_the_policy_first_a_dead_repository_keeps_nothing_and_catches_up_f
     assert run(donor, "wal", "gaps", "--repository", "offsite")["segments"] == 3
 
 
+def test_a_database_comes_back_from_the_offsite_repository_alone(hosts: Callable[[str], Host]) -> None:
+    primary, restored = hosts("primary"), hosts("restored")
+    places = primary.folder("local"), primary.folder("offsite")
+    primary.initdb("--wal-segsize=1")
+    configure(primary, places, "all")
+    primary.archive()
+    primary.start()
+    taken = run(primary, "backup", "create", "--repository", "offsite")
+    assert run(primary, "backup", "list") == []
+    assert [found["id"] for found in run(primary, "backup", "list", "--repository", "offsite")] == [taken["id"]]
+    primary.sql("create table proof as select 1 as row")
+    last = primary.value("select pg_walfile_name(pg_switch_wal())")
+    offsite = opened(primary, places[1])
+    wait_until("the row is offsite", lambda: last in stored(offsite))
+    primary.stop()
+    away(places[0])
+    configure(restored, places, "all")
+    target = ("--to", str(restored.data_dir), "--target", "latest", "--repository", "offsite")
+    assert restored.ops("backup", "restore", "latest", *target, "--repository", "nowhere").returncode == 2
+    run(restored, "backup", "restore", "latest", *target)
+    restored.start()
+    wait_until("recovery has ended", lambda: not restored.value("select pg_is_in_recovery()"))
+    assert restored.value("select row from proof") == 1
+
+
 def test_a_repository_that_was_away_catches_up_by_itself(
     donor: Host, places: tuple[FolderRepository, FolderRepository]
 ) -> None:

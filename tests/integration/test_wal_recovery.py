@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ops.config import FolderRepository, S3Repository
+from ops.model.command import restore_command
 from ops.model.segment import WalFile
 from ops.store import open_store
 from ops.store.base import Store
@@ -123,6 +124,18 @@ def test_with_a_complete_archive_recovery_ends_at_the_target(restored: Host) -> 
     wait_until("it is promoted", lambda: restored.value("select not pg_is_in_recovery()"))
     assert rows(restored) == [1, 2]
     assert restored.value("select timeline_id from pg_control_checkpoint()") == 2
+
+
+@pytest.mark.parametrize(
+    "client",
+    ["/usr/bin/python3 -I -S /nowhere/python3.*/client.py", "/nowhere/python3 -I -S client.py", "kill -9 $$;"],
+    ids=["no client", "no Python", "killed"],
+)
+def test_recovery_stops_when_the_client_is_missing_or_killed(restored: Host, client: str) -> None:
+    restored.write(restored.data_dir / "recovery.signal", "")
+    restored.configure(restore_command=restore_command(client))
+    restored.start(check=False)
+    stopped_before_it_promoted(restored, "could not restore file")
 
 
 @pytest.mark.parametrize("target", ["row 2", ""])

@@ -107,12 +107,12 @@ def test_a_second_deploy_changes_and_restarts_nothing(fleet: Fleet) -> None:
 def test_a_service_whose_restart_a_killed_deploy_missed_is_restarted_by_the_next(fleet: Fleet) -> None:
     before = drive.start_times(["pg1"])
     drive.ask("pg1", "touch /etc/default/etcd")
-    changed = fleet.deploy().changes
+    changed = fleet.deploy("--limit", "pg1").changes
     after = drive.start_times(["pg1"])
     assert changed == {"etcd | Restart etcd.service where its files changed": ["pg1"]}
     assert after["pg1 etcd"] != before["pg1 etcd"]
     assert after["pg1 postgres"] == before["pg1 postgres"]
-    assert fleet.deploy().changes == {}
+    assert fleet.deploy("--limit", "pg1").changes == {}
 
 
 def test_a_declared_setting_reaches_the_cluster_and_drift_is_put_right(fleet: Fleet) -> None:
@@ -120,7 +120,9 @@ def test_a_declared_setting_reaches_the_cluster_and_drift_is_put_right(fleet: Fl
     drive.sql(leader, "ALTER ROLE pend_app CREATEDB")
     pending = json.loads(drive.run(leader, "ops cluster apply --check --json").stdout)["pending"]
     assert pending == [{"what": "role pend_app: createdb on → off", "impacts": ["no impact"]}]
-    assert fleet.deploy().changes == {"PostgreSQL | Bring the cluster to what is declared": [leader]}
+    assert fleet.deploy("--limit", "pg_main").changes == {
+        "PostgreSQL | Bring the cluster to what is declared": [leader]
+    }
     assert drive.sql(leader, "SELECT rolcreatedb FROM pg_roles WHERE rolname = 'pend_app'") == "f"
 
 
@@ -132,7 +134,7 @@ def test_no_secret_shows_in_a_deploy_s_output_or_in_a_process_list(fleet: Fleet)
     for dest in (f"/etc/ops/{name}" for name in etc_ops):
         drive.ask("pg1", f"rm {dest}")  # so that it is written, with all that pyinfra says of it
         assert drive.run("pg1", f"test -e {dest}").returncode == 1
-    loud = pyinfra(drive.INVENTORY, "-vvv", "--diff")
+    loud = pyinfra(drive.INVENTORY, "--limit", "pg1", "-vvv", "--diff")
     assert loud.returncode == 0, loud.stderr[-2000:]
     seen = loud.stdout + loud.stderr + drive.ask("pg1", "ps axww; journalctl --no-pager")
     assert "/etc/ops/secrets/role_pend_app" in seen

@@ -36,7 +36,7 @@ def change(inventory: Path, lines: str) -> None:
 
 
 def deploy(inventory: Path) -> None:
-    command = [f"{Path(sys.executable).parent}/pyinfra", "-y", str(inventory), "deploy.py"]
+    command = [f"{Path(sys.executable).parent}/pyinfra", "-y", "--limit", "pg_main", str(inventory), "deploy.py"]
     outcome = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=600)
     assert outcome.returncode == 0, outcome.stderr[-4000:]
 

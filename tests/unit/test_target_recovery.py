@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.backup.recovery import write_recovery
+from ops.backup.recovery import fetching, write_recovery
 from ops.model.lsn import LSN
 from ops.model.oracle import Commit
 from ops.model.target import AtTime, Latest
@@ -53,6 +54,14 @@ def test_an_earlier_recovery_is_forgotten_and_all_else_kept(tmp_path: Path) -> N
     }
     assert (tmp_path / "postgresql.auto.conf").read_text().startswith("# Do not edit\n")
     assert not (tmp_path / "standby.signal").exists()
+
+
+def test_a_restore_command_survives_the_shell_and_postgresql() -> None:
+    command = fetching(Path("/run/a b"), Path("/srv/100%/ops.toml"), "offsite")
+    words = shlex.split(command.partition(";")[0])
+    assert words[-8:-2] == ["fetch", "--tail", "--config", "/srv/100%%/ops.toml", "--repository", "offsite"]
+    assert words[-2:] == ["%f", "%p"]
+    assert "'/run/a b'" in command
 
 
 def test_quotes_and_backslashes_survive_in_a_setting() -> None:

@@ -108,13 +108,20 @@ class Server(socketserver.ThreadingUnixStreamServer):
         reached("push-answered")
 
 
-def run(path: Path, service: Service, stop: threading.Event) -> None:
-    """Serve until `stop` is set."""
+@contextmanager
+def serving(path: Path, service: Service) -> Iterator[None]:
+    """Answers at `path` until the context ends; nothing is done that nobody asks for."""
     server = Server(path, service)
     try:
-        service.run(stop)
+        yield
     finally:
         server.stop()
+
+
+def run(path: Path, service: Service, stop: threading.Event) -> None:
+    """Serve until `stop` is set."""
+    with serving(path, service):
+        service.run(stop)
 
 
 def ask(path: Path, request: Request, *, patience: float = _PATIENCE) -> Reply:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
+from functools import partial
 from pathlib import Path
 
 from ops.config import Config
@@ -45,22 +46,31 @@ class Service:
             return Reply(0, json.dumps(self._state.as_dict() | self._queue.counts() | self._background.report()))
         tail = "--tail" in request.arguments
         arguments = tuple(argument for argument in request.arguments if argument != "--tail")
-        chosen = options(arguments, "--data-dir", "--system-identifier", "--config")
+        chosen = options(arguments, "--data-dir", "--system-identifier", "--config", "--repository")
         if chosen is None or not self._is_mine(chosen[1].get("--config"), request.here):
             return Reply(None)
         positional, given = chosen
         data_dir = request.here / given["--data-dir"] if "--data-dir" in given else None
         if first_data_dir([data_dir or request.here]) is None:
             return Reply(None)  # hidden from us, perhaps: to answer for another database would be worse than to be slow
-        if request.verb == "push" and len(positional) == 1 and "--system-identifier" not in given:
+        if (
+            request.verb == "push"
+            and len(positional) == 1
+            and not {"--system-identifier", "--repository"} & given.keys()
+        ):
             return self._push(Offered(request.here / positional[0], request.here, data_dir), gone)
         identifier = given.get("--system-identifier", "0")
         if request.verb == "fetch" and len(positional) == 2 and identifier.isdecimal():
             name, destination = positional
-            return self._fetch(
-                Wanted(name, request.here / destination, request.here, data_dir, int(identifier) or None, tail), gone
-            )
+            here = request.here
+            wanted = Wanted(name, here / destination, here, data_dir, int(identifier) or None, tail)
+            return self._fetch(wanted, given.get("--repository"), gone)
         return Reply(None)  # whatever it means: the command says what is wrong with it
+
+    @property
+    def fetched(self) -> tuple[int, int]:
+        """How many files it has handed out, and how many of them were there before they were asked for."""
+        return self._state.fetched, self._state.prefetched
 
     def run(self, stop: threading.Event) -> None:
         """Do what nobody asks for, until `stop`."""
@@ -90,7 +100,7 @@ class Service:
         said = f"{offered.path.name} is in the repository already, with the same contents" if ahead else ""
         return Reply(PushExit.STORED, said)
 
-    def _fetch(self, wanted: Wanted, gone: Gone) -> Reply:
+    def _fetch(self, wanted: Wanted, repository: str | None, gone: Gone) -> Reply:
         reached("fetch-asked")
         said: list[str] = []
         spooling = _Spooling(self._spool, self._state)
@@ -99,7 +109,8 @@ class Service:
             said.append(what if isinstance(what, str) else in_words(what))
 
         try:
-            code = fetch(wanted, lambda: self._access, spooling, tell, gone=lambda: gone() or self.stopping.is_set())
+            known = partial(self._access.at, repository)
+            code = fetch(wanted, known, spooling, tell, gone=lambda: gone() or self.stopping.is_set())
         except SpoolError:
             return Reply(None)
         except Exception as error:
