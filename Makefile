@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 VENV  := .venv/bin
 
-BENCHMARKS := deploy change wal_push base_backup
+BENCHMARKS := deploy change wal_push wal_fetch base_backup
 
 .PHONY: help setup demo test bench lint lab-up lab-down lock
 

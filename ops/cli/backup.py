@@ -15,12 +15,12 @@ from ops.backup.standing import Verified, Window
 from ops.cli.clone import clone
 from ops.cli.expire import expire
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
-from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
+from ops.cli.output import Shown, Steps, emit_json, pairs, print_error, seconds, size, table, timestamp
 from ops.cli.restore import restore
 from ops.cli.schedule import schedule
 from ops.cli.verify import verify
 from ops.drill import records
-from ops.errors import OpsError
+from ops.errors import Exit, OpsError
 from ops.model.backup import Backup
 from ops.store import open_store
 from ops.store.codec import Damaged
@@ -48,7 +48,8 @@ backup.add_command(verify)
 @chosen
 @configured
 @as_json_flag
-def create_command(repository_name: str | None, config_file: Path | None, as_json: bool) -> None:
+@click.pass_context
+def create_command(ctx: click.Context, repository_name: str | None, config_file: Path | None, as_json: bool) -> None:
     """Take a base backup of the PostgreSQL server on this host, primary or standby.
 
     It exists once all its blocks and all the WAL that it needs are in the store. What an earlier backup has stored is
@@ -63,7 +64,8 @@ def create_command(repository_name: str | None, config_file: Path | None, as_jso
     else:
         click.echo(table([_cells(taken)], _COLUMNS, right=_FIGURES))
     if taken.damaged:
-        raise _damage(taken)
+        print_error(_damage(taken))
+        ctx.exit(Exit.NO)
 
 
 def _damage(taken: Backup) -> OpsError:

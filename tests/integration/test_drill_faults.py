@@ -73,7 +73,7 @@ def test_each_kind_of_damage_in_the_database_fails_the_check_that_is_for_it(read
     with path.open("r+b") as file:  # the server has the page in memory and does not notice; the backup reads the file
         file.seek(4000)
         file.write(b"damage")
-    ready.backup()
+    assert ready.backup(exit_code=Exit.NO)["damaged"], "it is kept, and says so"
     ready.archived(ready.now())
 
     code, evidence = ready.run("latest")

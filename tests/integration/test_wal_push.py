@@ -70,12 +70,10 @@ def planted(donor: Host, tmp_path: Path) -> Callable[..., Path]:
     """Puts a file beside the real WAL, in a directory of its own so that the donor stays as it is."""
 
     def plant(name: str, contents: bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(contents)
-        tmp_path.chmod(0o755)
-        for parent in list(tmp_path.parents)[:2]:
-            parent.chmod(0o755)
-        return path
+        folder = donor.base / f"planted-{tmp_path.name}"  # pytest's own directory is root's alone
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(contents)
+        return folder / name
 
     return plant
 
