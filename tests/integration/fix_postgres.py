@@ -40,7 +40,6 @@ QUICK = {"fsync": "off", "shared_buffers": "32MB", "max_wal_size": "256MB", "wal
 _LIKE_OURS = ("--auth=trust", "--username=postgres", "--data-checksums")
 _EMPTY: dict[tuple[str, ...], Path] = {}  # initdb's options -> a database that nobody has started
 _kept = tempfile.TemporaryDirectory(prefix="ops-initdb-", ignore_cleanup_errors=True)  # where those are
-_copied: set[Path] = set()  # the workspaces of tests that have a database already
 
 
 def as_postgres(command: Sequence[str | Path]) -> list[str]:
@@ -81,17 +80,15 @@ class Host:
 
     # -- the server ------------------------------------------------------------------------------------------
 
-    def initdb(self, *options: str) -> None:
-        """A new database, with an identifier that no other of the same test has. `options`: such as `--wal-segsize=1`.
+    def initdb(self, *options: str, stranger: bool = False) -> None:
+        """A new database; a `stranger` has a system identifier of its own. `options`: such as `--wal-segsize=1`.
 
-        The first one of a test is a copy of what initdb has made before: that takes a fifth of the time.
+        The others are copies of what initdb has made before in this process: that takes a fifth of the time.
         """
-        workspace, made = self.base.parent, _EMPTY.get(options)
-        if made is not None and workspace not in _copied:
-            self.clone(made)
-        else:
+        if stranger or options not in _EMPTY:
             self.pg("initdb", "--no-sync", *_LIKE_OURS, *options, self.data_dir)
-        _copied.add(workspace)
+        else:
+            self.clone(_EMPTY[options])
         if options not in _EMPTY:
             _EMPTY[options] = Path(_kept.name) / f"{len(_EMPTY)}"
             shutil.copytree(self.data_dir, _EMPTY[options])

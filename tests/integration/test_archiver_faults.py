@@ -184,7 +184,7 @@ def test_what_was_fetched_ahead_is_another_databases_for_another_database(
     for name in segments[:2]:
         assert archiver.client("fetch", name, DESTINATION, alone=False).returncode == 0
     stranger = hosts("stranger")
-    stranger.initdb("--wal-segsize=1")
+    stranger.initdb("--wal-segsize=1", stranger=True)
     outcome = archiver.client(
         "fetch", segments[2], stranger.base / "out", "--data-dir", str(stranger.data_dir), alone=False
     )

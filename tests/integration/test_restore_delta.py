@@ -217,7 +217,7 @@ def test_another_database_is_refused_by_its_identifier_and_goes_when_told(
     origin: Origin, hosts: Callable[[str], Host]
 ) -> None:
     other = hosts("other")
-    other.initdb()
+    other.initdb(stranger=True)
     other.write_config(origin.repository)
     refused = restore(other, "--delta")
     assert (refused.returncode, "another cluster's database" in refused.stderr) == (1, True), refused.stderr

@@ -200,7 +200,7 @@ def test_another_server_of_the_same_name_has_a_repository_of_its_own(
 ) -> None:
     host, names = filled
     other = hosts("rebuilt")
-    other.initdb("--wal-segsize=1")
+    other.initdb("--wal-segsize=1", stranger=True)
     other.write_config(host.folder())
     as_json(other, "repository", "init")
     ambiguous = other.ops("wal", "list")

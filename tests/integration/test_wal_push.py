@@ -29,7 +29,7 @@ def donors(module_hosts: Callable[[str], Host]) -> list[Host]:
     """Two stopped databases, small segments, with a few full ones in pg_wal."""
     made = [module_hosts("donor"), module_hosts("stranger")]
     for host in made:
-        host.initdb("--wal-segsize=1")
+        host.initdb("--wal-segsize=1", stranger=True)
         host.pg("pg_resetwal", "--next-wal-file", SEGMENT, host.data_dir)
         host.configure(wal_keep_size="64MB")
         host.start()
