@@ -19,7 +19,7 @@ def wait_until(
     what: str,
     look: Callable[[], Seen],
     *,
-    deadline: float = 20,
+    deadline: float = 60,
     until: Callable[[Seen], bool] = bool,
     despite: type[Exception] | tuple[type[Exception], ...] = (),
     pause: float = 0.05,

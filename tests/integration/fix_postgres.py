@@ -48,7 +48,7 @@ def as_postgres(command: Sequence[str | Path]) -> list[str]:
 
 
 def run_as_postgres(
-    command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 60
+    command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as PostgreSQL's user, in an environment that holds nothing of ours but `env`."""
     return subprocess.run(
@@ -101,10 +101,10 @@ class Host:
                 file.write(f"{name} = '{str(value).replace(chr(39), chr(39) * 2)}'\n")
 
     def start(self, *, check: bool = True) -> None:
-        """Start the server; with `check` it has to accept connections (hot standby counts) within 20 s."""
+        """Start the server; with `check` it has to accept connections (hot standby counts) within 60 s."""
         options = f"-p {self.port} -k {self.base} -c listen_addresses="
         outcome = self.pg(
-            "pg_ctl", "start", "--silent", "--wait" if check else "--no-wait", "--timeout=20",
+            "pg_ctl", "start", "--silent", "--wait" if check else "--no-wait", "--timeout=60",
             f"--pgdata={self.data_dir}", f"--log={self.log}", f"--options={options}", check=False,
         )  # fmt: skip
         assert not check or outcome.returncode == 0, f"{outcome.stdout}{outcome.stderr}\n{self.log_text()[-4000:]}"
@@ -112,7 +112,7 @@ class Host:
     def stop(self, mode: str = "fast") -> None:
         """Stop the server if it runs."""
         if self.running():
-            self.pg("pg_ctl", "stop", "--silent", f"--mode={mode}", f"--pgdata={self.data_dir}", "--timeout=30")
+            self.pg("pg_ctl", "stop", "--silent", f"--mode={mode}", f"--pgdata={self.data_dir}", "--timeout=60")
 
     def running(self) -> bool:
         return self.pg("pg_ctl", "status", f"--pgdata={self.data_dir}", check=False).returncode == 0
@@ -136,7 +136,7 @@ class Host:
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def wait_for_log(self, text: str, *, deadline: float = 30) -> str:
+    def wait_for_log(self, text: str, *, deadline: float = 60) -> str:
         """The log, once `text` stands in it."""
         return wait_until(f"{text!r} in the log", self.log_text, deadline=deadline, until=lambda log: text in log)
 
@@ -204,7 +204,7 @@ class Host:
         path.chmod(mode)
         shutil.chown(path, USER, USER)
 
-    def ops(self, *arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def ops(self, *arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run `ops` as PostgreSQL does: as its user, in the data directory, with this host's configuration."""
         cwd = self.data_dir if self.data_dir.exists() else self.base
         return run_as_postgres([OPS, *arguments], cwd=cwd, env={"OPS_CONFIG": str(self.config_file)}, timeout=timeout)

@@ -96,7 +96,7 @@ class Weed:
             # One volume for each bucket instead of seven, which a run of many small buckets would exhaust.
             env = os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "WEED_S3_SSE_KEY": "a key of the store's own"}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env)
-        wait_until("SeaweedFS answers", self._answers, deadline=30, until=lambda problem: not problem)
+        wait_until("SeaweedFS answers", self._answers, deadline=60, until=lambda problem: not problem)
 
     def kill(self) -> None:
         """SIGKILL: the outage as it comes, and quicker than a stop with its grace periods. What is stored stays."""

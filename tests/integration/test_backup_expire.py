@@ -105,7 +105,7 @@ def restores(server: Host, host: Host, rows: int) -> None:
     outcome = host.ops("backup", "restore", "latest", "--to", host.data_dir, "--target", "latest")
     assert outcome.returncode == 0, outcome.stderr
     host.start()
-    wait_until("recovered", lambda: host.value("select not pg_is_in_recovery()"), deadline=30)
+    wait_until("recovered", lambda: host.value("select not pg_is_in_recovery()"), deadline=60)
     assert host.value("select count(*) from t") == rows
 
 

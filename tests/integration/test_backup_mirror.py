@@ -80,7 +80,7 @@ def restores(server: Host, host: Host, settings: S3Repository | FolderRepository
     outcome = host.ops("backup", "restore", "latest", "--to", host.data_dir, "--target", "latest")
     assert outcome.returncode == 0, outcome.stderr
     host.start()
-    wait_until("recovered", lambda: host.value("select not pg_is_in_recovery()"), deadline=30)
+    wait_until("recovered", lambda: host.value("select not pg_is_in_recovery()"), deadline=60)
     assert host.value("select count(*) from t") == 2
     assert host.value("select count(*) from noise") == 100000
 

@@ -109,7 +109,7 @@ def proof(weed: Weed, module_hosts: Callable[[str], Host]) -> Proof:
     outcome = restored.ops("backup", "restore", "latest", "--to", restored.data_dir, "--target", "latest")
     assert outcome.returncode == 0, outcome.stderr
     restored.start()
-    wait_until("recovery has ended", lambda: not restored.value("select pg_is_in_recovery()"), deadline=30)
+    wait_until("recovery has ended", lambda: not restored.value("select pg_is_in_recovery()"), deadline=60)
     return Proof(primary, restored, backup, found, space)
 
 

@@ -273,7 +273,7 @@ def test_a_fetch_that_is_told_to_stop_never_says_that_the_file_is_absent(
     with silent_store(s3_settings) as settings:
         database.write_config(settings)
         process = fetching(database, NAMES[0])
-        wait_until("the fetch asks the store", lambda: connected(process.pid), deadline=20)
+        wait_until("the fetch asks the store", lambda: connected(process.pid), deadline=60)
         process.send_signal(sent)
         assert process.wait(20) == code
 
