@@ -39,9 +39,6 @@ from ops.store.repository import Repository, RepositoryInfo, ensure, repository_
 from ops.store.throttle import Throttled
 
 LEASE = "backup"
-# Seconds until a thread that computes checksums lets go of the interpreter: others need it for moments, between calls
-# that do not, and would wait five milliseconds each time.
-_SWITCH = 0.0005
 
 
 def create(config: Config, store: Store, reporter: Reporter) -> Backup:
@@ -51,7 +48,6 @@ def create(config: Config, store: Store, reporter: Reporter) -> Backup:
     or the store is not there (any more), OpsError when this server cannot be backed up, another backup is running, or
     the WAL did not arrive in time.
     """
-    sys.setswitchinterval(_SWITCH)
     if config.backup.rate is not None:
         store = Throttled(store, config.backup.rate)
     with closing(connect(config.postgres, purpose="ops backup create")) as connection:

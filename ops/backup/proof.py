@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ops.model.blocks import PAGE_SIZE, Run
 from ops.model.lsn import LSN
 from ops.model.manifest import File
-from ops.model.pages import failing, lsns, segment_of
+from ops.model.pages import lsns, segment_of
 
 _TRIES = 6
 _PAUSE = 0.01  # doubled each time: 0.3 s in all
@@ -28,6 +28,7 @@ class Blocks:
     """The blocks of one piece of a file, in memory, with their names. `offset` is that of the piece in the file."""
 
     def __init__(self, body: memoryview, size: int, offset: int, name: Callable[[memoryview], bytes]) -> None:
+        self.body = body
         self.offset = offset
         self.size = size
         self.plain = [body[start : start + size] for start in range(0, len(body), size)]
@@ -144,25 +145,26 @@ def _pages(plain: memoryview) -> memoryview:
 
 def _failing(blocks: Blocks, wanted: list[int], first: int) -> dict[int, list[int]]:
     """The pages that fail, by block: their positions in it. `first` is the number of the piece's first page."""
-    places, parts = list[tuple[int, int]](), list[memoryview]()
-    for number in wanted:
-        part = _pages(blocks.plain[number])
-        parts.append(part)
-        places += [(number, page) for page in range(len(part) // PAGE_SIZE)]
+    if not wanted:
+        return {}
+    from ops.backup.checksums import failing  # noqa: PLC0415  numpy, for who has pages to look at
+
     a_block = blocks.size // PAGE_SIZE
     bad: defaultdict[int, list[int]] = defaultdict(list)
-    numbers = [first + number * a_block + page for number, page in places]
-    for position in failing(memoryview(b"".join(parts)), numbers) if numbers else ():
-        number, page = places[position]
-        bad[number].append(page)
+    for start, end in _stretches(wanted):
+        pages = _pages(blocks.body[start * blocks.size : (end + 1) * blocks.size])
+        for position in failing(pages, first + start * a_block):
+            number, page = divmod(position, a_block)
+            bad[start + number].append(page)
     return dict(bad)
 
 
-def _stretches(pages: list[int]) -> list[list[int]]:
+def _stretches(numbers: list[int]) -> list[list[int]]:
+    """The first and the last of those that follow one another."""
     found: list[list[int]] = []
-    for page in sorted(set(pages)):
-        if found and found[-1][1] == page - 1:
-            found[-1][1] = page
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
         else:
-            found.append([page, page])
+            found.append([number, number])
     return found

@@ -21,8 +21,8 @@ from ops.backup.unpack import Unpacker, stretches
 from ops.errors import OpsError
 from ops.model.backup import Backup
 from ops.model.datadir import CONTROL_FILE, tablespace_map
-from ops.model.manifest import Contents, Directory, File, Manifest
-from ops.store.durable import sync_directory
+from ops.model.manifest import Contents, File, Manifest
+from ops.store.durable import filesystems_synced, sync_directory
 from ops.store.repository import Repository
 from ops.wal.faults import reached
 
@@ -131,15 +131,17 @@ class _Restore:
             place.clear(self.directory, self.contents, self.spaces, backup.postgres_version // 10000)
         reached("restore-cleared")
         self._make_directories()
-        self._unpack(others, "restore-range")
-        reached("restore-unpacked")
-        _in_parallel(self.workers, lambda file: _finish(self.directory / file.path, file), others)
-        self._label()
-        tell(self.directory)
-        for name in ("postgresql.auto.conf", "recovery.signal"):
-            _sync(self.directory / name)
-        reached("restore-told")
-        self._settle()
+        with filesystems_synced(self.directory / directory.path for directory in self.contents.directories):
+            self._unpack(others, "restore-range")
+            reached("restore-unpacked")
+            for file in others:
+                _finish(self.directory / file.path, file)
+            self._label()
+            tell(self.directory)
+            reached("restore-told")
+            for directory in self.contents.directories:
+                (self.directory / directory.path).chmod(directory.mode)
+        sync_directory(self.directory.parent)
         reached("restore-settled")
         (self.directory / PARTIAL).rename(self.directory / CONTROL_FILE)
         sync_directory(self.directory / "global")
@@ -155,7 +157,7 @@ class _Restore:
         (self.directory / PARTIAL_NEW).unlink(missing_ok=True)
         for file in control:
             self._unpack([replace(file, path=PARTIAL_NEW)], "restore-control")
-            _finish(self.directory / PARTIAL_NEW, file)
+            _finish(self.directory / PARTIAL_NEW, file, durable=True)
             (self.directory / PARTIAL_NEW).rename(self.directory / PARTIAL)
         sync_directory(top)
         (self.directory / CONTROL_FILE).unlink(missing_ok=True)
@@ -186,16 +188,6 @@ class _Restore:
             spaces = {oid: str(path) for oid, path in self.spaces.items()}
             _write_text(self.directory / "tablespace_map", tablespace_map(spaces))
 
-    def _settle(self) -> None:
-        """Modes of the directories, and their entries onto the disk."""
-
-        def settle(directory: Directory) -> None:
-            (self.directory / directory.path).chmod(directory.mode)
-            sync_directory(self.directory / directory.path)
-
-        _in_parallel(self.workers, settle, self.contents.directories)
-        sync_directory(self.directory.parent)
-
 
 def _in_parallel(workers: int, action: Callable[[Item], None], items: Iterable[Item]) -> None:
     """`action` on all of `items`. The first that fails is raised, after those that run already have ended."""
@@ -209,27 +201,19 @@ def _in_parallel(workers: int, action: Callable[[Item], None], items: Iterable[I
             raise
 
 
-def _finish(path: Path, file: File) -> None:
-    """Size, mode and time of a file whose blocks are written (an empty one has none), and then onto the disk."""
+def _finish(path: Path, file: File, *, durable: bool = False) -> None:
+    """Size, mode and time of a file whose blocks are written (an empty one has none); `durable` on the disk, too."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         os.ftruncate(handle, file.size)
         os.fchmod(handle, file.mode)
         os.utime(handle, ns=(file.mtime, file.mtime))
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _sync(path: Path) -> None:
-    """What somebody else has written, onto the disk; nothing where it is not there."""
-    if path.exists():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def _write_text(path: Path, text: str) -> None:
     with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
