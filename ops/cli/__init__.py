@@ -33,6 +33,10 @@ GROUPS = {
 }
 
 
+# Modules that only the controller has: a host gets neither its wing of `ops` nor what that needs.
+_CONTROLLER_ONLY = ("ops.deploys", "ops.lab", "pyinfra")
+
+
 class LazyGroups(click.Group):
     """A group that imports a subcommand's module on first use."""
 
@@ -45,6 +49,8 @@ class LazyGroups(click.Group):
         try:
             command = getattr(importlib.import_module(f"ops.cli.{cmd_name}"), cmd_name)
         except ModuleNotFoundError as error:
+            if not str(error.name).startswith(_CONTROLLER_ONLY):
+                raise
             raise UsageError(
                 f"`ops {cmd_name}` is for the controller, the machine that deploys; it is not installed here",
                 detail=str(error),

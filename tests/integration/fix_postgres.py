@@ -217,6 +217,12 @@ class Host:
         """Make `ops wal push` this server's archive_command."""
         self.configure(archive_mode="on", archive_command=self.command("wal push %p"), wal_level="replica", **settings)
 
+    def archive_all(self) -> None:
+        """End the current segment, and wait until it is archived."""
+        last = self.value("select pg_walfile_name(pg_switch_wal())")
+        archived = "select coalesce(last_archived_wal, '') from pg_stat_archiver"
+        wait_until("all is archived", lambda: self.value(archived), until=lambda name: bool(name >= last))
+
     def recover(self, *, standby: bool = False, **settings: object) -> None:
         """Make the next start a recovery with `ops wal fetch` as restore_command."""
         self.write(self.data_dir / ("standby.signal" if standby else "recovery.signal"), "")

@@ -49,15 +49,9 @@ def server(module_hosts: Callable[[str], Host]) -> Host:
         taken = host.ops("backup", "create", "--json")
         assert taken.returncode == 0, taken.stderr
         host.sql(f"insert into t values ({number})")
-        archive_all(host)
+        host.archive_all()
     host.stop()
     return host
-
-
-def archive_all(host: Host) -> None:
-    last = host.value("select pg_walfile_name(pg_switch_wal())")
-    archived = "select coalesce(last_archived_wal, '') from pg_stat_archiver"
-    wait_until("archived", lambda: host.value(archived), until=lambda name: bool(name >= last))
 
 
 @pytest.fixture

@@ -36,15 +36,9 @@ def server(module_hosts: Callable[[str], Host]) -> Host:
     for number in range(2):
         assert host.ops("backup", "create").returncode == 0
         host.sql(f"insert into t values ({number})")
-        archive_all(host)
+        host.archive_all()
     host.stop()
     return host
-
-
-def archive_all(host: Host) -> None:
-    last = host.value("select pg_walfile_name(pg_switch_wal())")
-    archived = "select coalesce(last_archived_wal, '') from pg_stat_archiver"
-    wait_until("archived", lambda: host.value(archived), until=lambda name: bool(name >= last))
 
 
 def with_copy(host: Host, copy: S3Repository | FolderRepository, source: FolderRepository | None = None) -> None:

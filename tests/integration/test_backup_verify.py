@@ -18,7 +18,6 @@ from ops.model.pack import FOOTER
 from ops.store import open_store
 from ops.store.repository import Repository, current
 
-from ..waiting import wait_until
 from .fix_postgres import USER, Host
 from .fix_store import repository_in
 
@@ -37,15 +36,9 @@ def server(request: pytest.FixtureRequest, module_hosts: Callable[[str], Host]) 
         host.sql(f"create table t{number} as select sha512(i::text::bytea) from generate_series(1, 5000) i")
         taken = host.ops("backup", "create", "--json")
         assert taken.returncode == 0, taken.stderr
-        archive_all(host)
+        host.archive_all()
     host.stop()
     return host
-
-
-def archive_all(host: Host) -> None:
-    last = host.value("select pg_walfile_name(pg_switch_wal())")
-    archived = "select coalesce(last_archived_wal, '') from pg_stat_archiver"
-    wait_until("archived", lambda: host.value(archived), until=lambda name: bool(name >= last))
 
 
 @pytest.fixture
