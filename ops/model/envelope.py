@@ -34,7 +34,7 @@ class Header:
 
     `system_identifier` is the database's; `sha256` is of the plain bytes, in hexadecimal. `encryption` is None for
     plaintext; otherwise `sha256` is None, since it would confirm a guess, and these are the parameters of the cipher
-    (`cipher`, `key`, `salt`) with a keyed `digest` in its stead.
+    (`cipher`, `key`, `salt`), whose tag vouches for the payload.
     """
 
     kind: ObjectKind
@@ -44,11 +44,6 @@ class Header:
     sha256: str | None
     compression: Literal["zstd", "none"] = "zstd"
     encryption: dict[str, str] | None = None
-
-    @property
-    def digest(self) -> str:
-        """The digest in words for a message; two of them compare only under one data key."""
-        return f"SHA-256 {self.sha256}" if self.encryption is None else f"keyed {self.encryption.get('digest')}"
 
 
 def encode(header: Header, payload: bytes) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import os
 import threading
 import time
@@ -56,7 +55,6 @@ class Purpose(Enum):
     """What a key is derived for: the same data key and salt give unrelated keys for different purposes."""
 
     OBJECT = b"pend-ops 1 object"
-    DIGEST = b"pend-ops 1 digest"
     PACK = b"pend-ops 1 pack"
     BLOCK_KEY = b"pend-ops 1 block key"
     FINGERPRINT = b"pend-ops 1 fingerprint"
@@ -92,10 +90,6 @@ class DataKey:
             return AESGCM(_derive(self.secret, salt, purpose)).decrypt(_ONLY_NONCE, sealed, context)
         except InvalidTag:
             raise NotAuthentic("its bytes are not those that were sealed with that key") from None
-
-    def digest(self, plain: bytes) -> str:
-        """HMAC-SHA256 under a key that is for digests only: equal for equal bytes, and no help to who would guess."""
-        return hmac.digest(_derive(self.secret, b"", Purpose.DIGEST), plain, "sha256").hex()
 
     def pack_cipher(self, salt: bytes) -> PackCipher:
         """What seals the blocks of one pack."""

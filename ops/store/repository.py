@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ops.errors import OpsError, UsageError
-from ops.model.envelope import Header, ObjectKind
+from ops.model.envelope import ObjectKind
 from ops.model.keys import CIPHER, KEY_SIZE, SALT_SIZE, NotAuthentic, block_key_context
 from ops.model.layout import Layout, cluster_root
 from ops.model.pack import PackError, Sealing
@@ -68,10 +68,6 @@ class Repository:
     def unseal(self, blob: bytes, *, kind: ObjectKind, name: str) -> bytes:
         """The plain bytes of one of this repository's objects; the errors of `codec.unseal`."""
         return codec.unseal(blob, kind=kind, name=name, system_identifier=self.system_identifier, keyring=self.keyring)
-
-    def same(self, header: Header, plain: bytes) -> bool:
-        """Whether the stored object with this header is `plain` of this database."""
-        return codec.same(header, self.system_identifier, plain, self.keyring)
 
     def block_key(self, info: RepositoryInfo) -> bytes:
         """The key that names blocks; Damaged where it cannot be opened, KeyUnavailable without its data key."""

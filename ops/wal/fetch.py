@@ -15,6 +15,7 @@ from ops.store.durable import sync_directory
 from ops.store.repository import Repository
 from ops.wal.faults import reached
 from ops.wal.sources import Sources
+from ops.wal.stored import read
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
@@ -37,20 +38,6 @@ def has_history(file: WalFile, pg_wal: Path) -> bool:
         return bool(History.parse(file.timeline, (pg_wal / file.name).read_text()).ancestors)
     except (OSError, ValueError):
         return False
-
-
-def read(repository: Repository, file: WalFile) -> bytes | None:
-    """The contents of the archived `file`, verified. None where the store answered that it does not have it.
-
-    Anything that leaves the question open is raised: Unreachable; Damaged or Foreign where the object is not
-    what it has to be.
-    """
-    try:
-        blob = repository.store.get(repository.layout.wal(file))
-    except NotFound:
-        return None
-    reached("fetch-got")
-    return repository.unseal(blob, kind="wal", name=file.name)
 
 
 def fetch(repository: Repository, file: WalFile, destination: Path) -> bool:

@@ -17,9 +17,8 @@ from datetime import datetime
 from ops.errors import OpsError, Unreachable
 from ops.model.segment import Kind, WalFile
 from ops.store.base import AlreadyExists, NotFound, Stored
-from ops.store.codec import PEEK, peek
 from ops.store.repository import Repository, ensure
-from ops.wal.check import Refused
+from ops.wal.stored import compare
 
 _WORKERS = 2
 _PAUSE = 5.0
@@ -102,13 +101,7 @@ def _copy(source: Repository, target: Repository, stored: Stored, level: int) ->
     try:
         target.store.put(key, target.seal("wal", file.name, plain, level=level))
     except AlreadyExists:
-        size = target.store.head(key).size
-        if not target.same(peek(target.store.get(key, length=min(size, PEEK))), plain):
-            raise Refused(
-                f"another {file.name} is in {target.store.name} than in {source.store.name}",
-                detail="Nothing was overwritten.",
-                hint="Two servers have written this file. Find out which of them is right before anything else.",
-            ) from None
+        compare(target, file, plain)
         return False
     return True
 

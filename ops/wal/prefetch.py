@@ -18,7 +18,8 @@ from ops.errors import UsageError
 from ops.model.lookahead import next_to_fetch, widen
 from ops.model.segment import Kind, Segment, WalFile
 from ops.store.repository import Repository
-from ops.wal.fetch import read, write_durably
+from ops.wal.fetch import write_durably
+from ops.wal.stored import read
 
 _WORKERS = 2
 _IDLE = 300.0  # seconds after which nobody will come for a file any more
@@ -74,7 +75,7 @@ class Spool:
     def bring(self, repository: Repository, file: WalFile) -> Spooled | None:
         """The archived `file`, on disk and verified, for the caller to move away. None where the store has none.
 
-        Raises what `ops.wal.fetch.read` raises, and SpoolError.
+        Raises what `ops.wal.stored.read` raises, and SpoolError.
         """
         spooled = self._ahead(_key(repository, file)) or self._fetch(repository, file)
         if spooled is not None:

@@ -12,11 +12,11 @@ from ops.errors import OpsError, Unreachable
 from ops.model.segment import Kind, WalFile
 from ops.model.timeline import History
 from ops.postgres.control import major_version, segment_size
-from ops.store.base import AlreadyExists, NotFound
-from ops.store.codec import PEEK, peek
+from ops.store.base import AlreadyExists
 from ops.store.repository import Repository, RepositoryInfo, ensure
 from ops.wal.check import Refused, check_file
 from ops.wal.faults import reached
+from ops.wal.stored import compare
 
 
 class Pushed(Enum):
@@ -92,7 +92,8 @@ class Pusher:
         try:
             store.put(key, blob)
         except AlreadyExists:
-            _compare(self._repository, file, blob)
+            # Sealed again and again differs each time, and our own plain bytes were let go of: `blob` has them.
+            compare(self._repository, file, self._repository.unseal(blob, kind="wal", name=file.name))
             return Pushed.ALREADY_THERE
         reached("push-stored")
         return Pushed.STORED
@@ -110,33 +111,6 @@ def _read(path: Path) -> bytes:
     if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, len(contents), after.st_mtime_ns):
         raise OpsError(f"{path} changed while it was read", hint="PostgreSQL asks again, if it still has that file.")
     return contents
-
-
-def _compare(repository: Repository, file: WalFile, blob: bytes) -> None:
-    """Refused unless the stored object is the file that we were about to store, sealed as `blob`."""
-    store, key = repository.store, repository.layout.wal(file)
-    try:
-        size = store.head(key).size
-        theirs = peek(store.get(key, length=min(size, PEEK)))
-    except NotFound as error:
-        raise Unreachable(
-            f"{store.name} gave two answers about {key}",
-            detail="It is there, and it is not: somebody else is writing or deleting it just now.",
-            hint="PostgreSQL asks again.",
-        ) from error
-    # Opened again, because the other one may have been sealed with an older data key, which digests differently.
-    if not repository.same(theirs, repository.unseal(blob, kind="wal", name=file.name)):
-        raise Refused(
-            f"another {file.name} is in {store.name} already",
-            detail=(
-                f"there: {theirs.digest} (system identifier {theirs.system_identifier}),\n"
-                f"here:  {peek(blob).digest} (system identifier {repository.system_identifier})"
-            ),
-            hint=(
-                "Nothing was overwritten. Two servers have written this file: look for one that was promoted or "
-                "restored without a new timeline, and stop it from archiving before you do anything else."
-            ),
-        )
 
 
 def _local_history(pg_wal: Path, timeline: int) -> History | None:

@@ -14,7 +14,7 @@ from ops.postgres.control import ControlData
 from ops.store import open_store
 from ops.store.repository import Repository, repository_at
 from ops.wal import faults
-from ops.wal.fetch import read
+from ops.wal.stored import read
 
 from .fix_archiver import Archiver
 from .fix_postgres import Host
