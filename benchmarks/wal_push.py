@@ -3,7 +3,8 @@
     python -m benchmarks.wal_push [--json] [--segments 64] [--runs 3]
 
 The same segments of a real PostgreSQL, the same S3 server with TLS, the same cores, one tool after the other. What
-PostgreSQL's archiver does is done here: for each `.ready` file in order, archive_command, then `.done`.
+PostgreSQL's archiver does is done by pgarch.py. The store shares the cores with the tools and takes most of them, so
+that processor time is told too, of each tool and of the store.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import processor
 from benchmarks.peers import barman, pgbackrest
 from benchmarks.report import OURS, Result, publish
 from tests.integration.fix_archiver import Archiver
@@ -30,25 +31,31 @@ from tests.integration.fix_store import USER, Weed
 MIB = 1 << 20
 SEGMENT = 16 * MIB
 KINDS = ("compressible", "incompressible")
+_PGARCH = Path(__file__).with_name("pgarch.py")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A tool over an empty bucket: its archive_command, and the id of its service where it has one."""
+
+    command: str
+    service: int | None = None
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool to be measured: what it is called, and what makes it ready for an empty bucket.
-
-    The context gives its archive_command, and ends what the tool runs in the background.
-    """
+    """A tool to be measured: what it is called, and what makes it ready for an empty bucket and ends it again."""
 
     name: str
-    ready: Callable[[Host, Weed, str], Iterator[str]]
+    ready: Callable[[Host, Weed, str], Iterator[Ready]]
 
 
-def ours(host: Host, weed: Weed, bucket: str) -> Iterator[str]:
+def ours(host: Host, weed: Weed, bucket: str) -> Iterator[Ready]:
     archiver = Archiver(host)
     host.write_config(weed.settings(bucket), wal=archiver.settings())
     archiver.start()
     try:
-        yield archiver.command("push %p")
+        yield Ready(archiver.command("push %p"), archiver.pid)
         _memory.append(_peak(archiver.pid))
     finally:
         archiver.kill()
@@ -63,7 +70,7 @@ def _peak(pid: int) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def async_pgbackrest(host: Host, weed: Weed, bucket: str) -> Iterator[str]:
+def async_pgbackrest(host: Host, weed: Weed, bucket: str) -> Iterator[Ready]:
     home = Path(tempfile.mkdtemp(prefix="pgbackrest-", dir=host.base))
     host.write(
         home / "pgbackrest.conf",
@@ -93,12 +100,12 @@ pg1-path={host.data_dir}
     os.chmod(home, 0o777)  # noqa: PTH101, S103  made by root, used by PostgreSQL's user
     command = f"{pgbackrest()} --config={home}/pgbackrest.conf --stanza=main"
     _shell(host, f"{command} --no-online stanza-create")
-    yield f"{command} archive-push %p"
+    yield Ready(f"{command} archive-push %p")
 
 
-def barman_cloud(host: Host, weed: Weed, bucket: str) -> Iterator[str]:
+def barman_cloud(host: Host, weed: Weed, bucket: str) -> Iterator[Ready]:
     environment = f"AWS_ACCESS_KEY_ID={USER[0]} AWS_SECRET_ACCESS_KEY='{USER[1]}' AWS_CA_BUNDLE={weed.ca_file}"
-    yield f"{environment} {barman()} --endpoint-url {weed.endpoint} --zstd s3://{bucket}/repo main %p"
+    yield Ready(f"{environment} {barman()} --endpoint-url {weed.endpoint} --zstd s3://{bucket}/repo main %p")
 
 
 TOOLS = (Tool(OURS, ours), Tool("pgbackrest", async_pgbackrest), Tool("barman-cloud", barman_cloud))
@@ -135,11 +142,13 @@ def archive(host: Host, names: list[str], command: str) -> float:
         path.unlink()
     for name in names:
         host.write(status / f"{name}.ready", "")
-    start = time.perf_counter()
-    for name in names:
-        _shell(host, command.replace("%p", f"pg_wal/{name}").replace("%f", name))
-        (status / f"{name}.ready").rename(status / f"{name}.done")
-    return time.perf_counter() - start
+    arguments = as_postgres(["/usr/bin/python3", "-I", "-S", _PGARCH, command])
+    outcome = subprocess.run(
+        arguments, cwd=host.data_dir, input="\n".join(names), capture_output=True, text=True, check=False
+    )
+    if outcome.returncode:
+        raise click.ClickException(f"{command}\n{outcome.stdout}{outcome.stderr}")
+    return float(outcome.stdout.split()[-1])
 
 
 def _shell(host: Host, command: str) -> None:
@@ -164,8 +173,8 @@ def running_weed() -> Iterator[Weed]:
 
 
 @contextmanager
-def prepared(tool: Tool, host: Host, weed: Weed) -> Iterator[str]:
-    """The tool's archive_command, over a new bucket."""
+def prepared(tool: Tool, host: Host, weed: Weed) -> Iterator[Ready]:
+    """The tool, over a new bucket."""
     steps = tool.ready(host, weed, weed.make_bucket())
     try:
         yield next(steps)
@@ -176,8 +185,8 @@ def prepared(tool: Tool, host: Host, weed: Weed) -> Iterator[str]:
 def overhead(host: Host, weed: Weed, name: str, times: int) -> list[float]:
     """Milliseconds that archive_command takes for a segment that was pushed ahead."""
     host.write(host.data_dir / "pg_wal" / "archive_status" / f"{name}.ready", "")
-    with prepared(TOOLS[0], host, weed) as command:
-        asked = command.replace("%p", f"pg_wal/{name}")
+    with prepared(TOOLS[0], host, weed) as tool:
+        asked = tool.command.replace("%p", f"pg_wal/{name}")
         _shell(host, asked)
         # In one shell, so that the change of user, which PostgreSQL has behind it, does not count.
         loop = f"for i in $(seq {times}); do date +%s%N; {asked} 2>/dev/null; done; date +%s%N"
@@ -195,30 +204,48 @@ def overhead(host: Host, weed: Weed, name: str, times: int) -> list[float]:
 def main(as_json: bool, segments: int, runs: int, only: tuple[str, ...]) -> None:
     """MiB/s of WAL into the same object storage, for us and for others."""
     chosen = [tool for tool in TOOLS if not only or tool.name in only]
-    rates: dict[tuple[str, str], list[float]] = {}
+    measured: dict[tuple[str, str], list[_Run]] = {}
     with running_weed() as weed, new_workspace() as space, new_hosts(space) as make:
         for kind in KINDS:
             host = make(kind)
             names = fill(host, kind, segments)
             for _ in range(runs):
                 for tool in chosen:
-                    with prepared(tool, host, weed) as command:
-                        rate = len(names) / archive(host, names, command)
-                    rates.setdefault((kind, tool.name), []).append(rate)
-                    click.echo(f"{kind}, {tool.name}: {rate * 16:.0f} MiB/s", err=True)
+                    with prepared(tool, host, weed) as ready:
+                        with processor.measured(weed.pid, ready.service) as used:
+                            seconds = archive(host, names, ready.command)
+                        run = _Run(len(names) / seconds, 1000 * used.tool / len(names), 1000 * used.store / len(names))
+                    measured.setdefault((kind, tool.name), []).append(run)
+                    click.echo(f"{kind}, {tool.name}: {run.rate * SEGMENT / MIB:.0f} MiB/s", err=True)
         times = overhead(host, weed, names[0], 200)
-    publish(_results(rates, times), as_json=as_json)
+    publish(_results(measured, times), as_json=as_json)
 
 
-def _results(rates: dict[tuple[str, str], list[float]], times: list[float]) -> list[Result]:
-    found = []
-    for kind in KINDS:
-        for unit, factor in (("MiB/s", SEGMENT / MIB), ("segments/s", 1.0)):
-            found += [
-                Result(tool, f"{kind} WAL, {unit}", unit, tuple(rate * factor for rate in values))
-                for (of, tool), values in rates.items()
-                if of == kind
-            ]
+@dataclass(frozen=True)
+class _Run:
+    """Segments a second, and milliseconds of processor time for each: the tool's, and the store's."""
+
+    rate: float
+    tool: float
+    store: float
+
+
+_METRICS: tuple[tuple[str, str, Callable[[_Run], float]], ...] = (
+    ("WAL, MiB/s", "MiB/s", lambda run: run.rate * SEGMENT / MIB),
+    ("WAL, segments/s", "segments/s", lambda run: run.rate),
+    ("WAL, processor time of the tool, a segment", "ms", lambda run: run.tool),
+    ("WAL, processor time of the store, a segment", "ms", lambda run: run.store),
+)
+
+
+def _results(measured: dict[tuple[str, str], list[_Run]], times: list[float]) -> list[Result]:
+    found = [
+        Result(tool, f"{kind} {metric}", unit, tuple(value(run) for run in runs))
+        for kind in KINDS
+        for metric, unit, value in _METRICS
+        for (of, tool), runs in measured.items()
+        if of == kind
+    ]
     found.append(Result(OURS, "archive_command, pushed ahead: median", "ms", (statistics.median(times),)))
     found.append(Result(OURS, "archive_command, pushed ahead: p99", "ms", (statistics.quantiles(times, n=100)[98],)))
     if _memory:

@@ -98,6 +98,11 @@ class Weed:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env)
         wait_until("SeaweedFS answers", self._answers, deadline=60, until=lambda problem: not problem)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: the outage as it comes, and quicker than a stop with its grace periods. What is stored stays."""
         if self._process is not None:
