@@ -4,7 +4,8 @@
 
 The same database, half of it noise that no compression makes smaller, the same S3 server with TLS, the same cores, one
 tool after the other: a full backup, its restore, then 1 % of the clustered rows changed and a second backup. Ours is
-encrypted; pgBackRest runs with and without its cipher. Peak memory is that of all processes of a tool together.
+encrypted; pgBackRest runs with and without its cipher. Peak memory is that of all processes of a tool together;
+processor time is the tool's alone, without that of the store, which shares the cores.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from pathlib import Path
 import click
 import psutil
 
+from benchmarks import processor
 from benchmarks.peers import barman_program, pgbackrest
 from benchmarks.report import OURS, Result, publish
 from benchmarks.wal_push import running_weed
+from tests.integration.fix_archiver import Archiver
 from tests.integration.fix_postgres import OPS, Host, as_postgres, new_hosts, new_workspace
 from tests.integration.fix_store import USER, Weed
 
@@ -42,6 +45,7 @@ class Commands:
     backup: str
     restore: Callable[[Path], str]
     setup: str = "true"
+    end: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,15 @@ class Tool:
 
 
 def ours(host: Host, weed: Weed, bucket: str) -> Commands:
-    host.write_config(weed.settings(bucket), backup={"workers": 2})
+    archiver = Archiver(host)
+    host.write_config(weed.settings(bucket), backup={"workers": 2}, wal=archiver.settings())
+    archiver.start()
     ops = f"OPS_CONFIG={host.config_file} {OPS}"
     return Commands(
-        f"{ops} wal push %p",
+        archiver.command("push %p"),
         f"{ops} backup create",
         lambda to: f"{ops} backup restore latest --to {to}",
+        end=archiver.kill,
     )
 
 
@@ -159,15 +166,30 @@ def fill(host: Host, gib: float) -> int:
 
 def use(host: Host, commands: Commands) -> None:
     """Make the tool the server's archiver, and see that it works."""
-    run(host, commands.setup)
+    _run(host, commands.setup)
     host.configure(archive_command=commands.archive)
     host.sql("select pg_reload_conf()")
     time.sleep(1)
     host.sql("checkpoint")
 
 
-def run(host: Host, command: str) -> tuple[float, float]:
-    """Seconds that a command takes, and the most memory that its processes held at one time, in MiB."""
+@dataclass(frozen=True)
+class Run:
+    """What a command took: seconds, seconds of processor time, the most memory that its processes held, in MiB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def run(host: Host, weed: Weed, command: str) -> Run:
+    """Run a command to its end; ClickException with what it said where it fails."""
+    with processor.measured(weed.pid, None) as used:
+        seconds, memory = _run(host, command)
+    return Run(seconds, used.tool, memory)
+
+
+def _run(host: Host, command: str) -> tuple[float, float]:
     start = time.perf_counter()
     process = subprocess.Popen(
         as_postgres(["/bin/sh", "-c", command]),
@@ -236,28 +258,34 @@ def measure(tool: Tool, host: Host, weed: Weed, rows: int, turn: int) -> dict[st
     """One round of one tool: metric to unit and value."""
     bucket = weed.make_bucket()
     commands = tool.commands(host, weed, bucket)
-    use(host, commands)
-    size = sum(path.stat().st_size for path in (host.data_dir / "base").rglob("*") if path.is_file()) / MIB
-    full, memory = run(host, commands.backup)
-    full_bytes = stored(weed, bucket)
-    target = host.base / f"restored-{tool.name}"
-    restore, restore_memory = run(host, commands.restore(target))
-    shutil.rmtree(target)
-    change(host, rows, turn)
-    second, second_memory = run(host, commands.backup)
-    more = stored(weed, bucket) - full_bytes
+    try:
+        use(host, commands)
+        size = sum(path.stat().st_size for path in (host.data_dir / "base").rglob("*") if path.is_file()) / MIB
+        full = run(host, weed, commands.backup)
+        full_bytes = stored(weed, bucket)
+        target = host.base / f"restored-{tool.name}"
+        restore = run(host, weed, commands.restore(target))
+        shutil.rmtree(target)
+        change(host, rows, turn)
+        second = run(host, weed, commands.backup)
+        more = stored(weed, bucket) - full_bytes
+    finally:
+        commands.end()
     return {
-        "full backup": ("s", full),
-        "restore": ("s", restore),
-        "second backup": ("s", second),
-        "full backup, rate": ("MiB/s", size / full),
-        "restore, rate": ("MiB/s", size / restore),
+        "full backup": ("s", full.seconds),
+        "restore": ("s", restore.seconds),
+        "second backup": ("s", second.seconds),
+        "full backup, processor time": ("s", full.processor),
+        "restore, processor time": ("s", restore.processor),
+        "second backup, processor time": ("s", second.processor),
+        "full backup, rate": ("MiB/s", size / full.seconds),
+        "restore, rate": ("MiB/s", size / restore.seconds),
         "full backup, stored": ("MiB", full_bytes / MIB),
         "second backup, stored": ("MiB", more / MIB),
         "second / full, stored": ("%", 100 * more / full_bytes),
-        "second / full, time": ("%", 100 * second / full),
-        "backup, peak memory": ("MiB", max(memory, second_memory)),
-        "restore, peak memory": ("MiB", restore_memory),
+        "second / full, time": ("%", 100 * second.seconds / full.seconds),
+        "backup, peak memory": ("MiB", max(full.memory, second.memory)),
+        "restore, peak memory": ("MiB", restore.memory),
     }
 
 
