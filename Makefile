@@ -15,8 +15,8 @@ setup:  ## bring a bare Debian 12 machine to the point where all else works
 demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
 	@$(VENV)/ops lab demo
 
-test: setup lint  ## every test: unit and integration side by side (they mostly wait), then the lab's, which share one fleet
-	@code=0; $(VENV)/pytest -n 3 --dist loadfile tests/unit tests/integration || code=1; \
+test: setup lint  ## every test: integration and unit side by side, then the lab's, which share one fleet
+	@code=0; $(VENV)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests/integration tests/unit || code=1; \
 	$(VENV)/pytest tests/lab || code=1; exit $$code
 
 bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansible's, what a change costs a client, WAL beside pgBackRest

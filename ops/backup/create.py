@@ -18,7 +18,7 @@ from ops.backup import catalog, earlier
 from ops.backup.coverage import wait_for_wal
 from ops.backup.earlier import Earlier, Reuse
 from ops.backup.faults import reached
-from ops.backup.lease import Lease
+from ops.backup.lease import BACKUP, Lease
 from ops.backup.packer import Packer, pack_size
 from ops.backup.proof import Proof
 from ops.backup.reader import Reader
@@ -38,8 +38,6 @@ from ops.store.base import Store
 from ops.store.repository import Repository, RepositoryInfo, ensure, repository_at
 from ops.store.throttle import Throttled
 
-LEASE = "backup"
-
 
 def create(config: Config, store: Store, reporter: Reporter) -> Backup:
     """Take a backup and commit it; needs the rights of the user that PostgreSQL runs as.
@@ -58,7 +56,7 @@ def create(config: Config, store: Store, reporter: Reporter) -> Backup:
         session = Session(connection, server)
         if standbys := session.standbys():
             reporter.say(f"This is the primary. A standby could do the reading instead: {', '.join(standbys)}.")
-        with Lease(repository, LEASE, reporter) as lease:
+        with Lease(repository, BACKUP, reporter) as lease:
             reached("create-leased")
             backup = _Run(config, repository, info, server, session, reporter, lease).run()
         reached("create-released")

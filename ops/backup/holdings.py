@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ops.backup import catalog
-from ops.backup.create import LEASE
-from ops.backup.lease import Holder
+from ops.backup.lease import BACKUP, Holder
 from ops.errors import OpsError
 from ops.model.backup import Backup, is_backup_id
 from ops.model.continuity import Archive, Start
@@ -81,7 +80,7 @@ def running(repository: Repository, now: datetime, grace: timedelta) -> bool:
 
     How old is too old allows for clocks that differ; only a process of this very host is known to be gone.
     """
-    folder = repository.layout.leases(LEASE)
+    folder = repository.layout.leases(BACKUP)
     found = {stored.key.removeprefix(folder): stored for stored in repository.store.list(folder)}
     numbers = {match[1] for name in found if (match := _LEASE.match(name))}
     if not numbers or f"{max(numbers)}.end" in found:

@@ -26,6 +26,7 @@ from ops.errors import OpsError, Unreachable
 from ops.store.base import AlreadyExists, NotFound, Stored
 from ops.store.repository import Repository
 
+BACKUP = "backup"  # the lease of what puts backups and packs: one at a time in each repository
 _NAME = re.compile(r"(\d{8})(?:\.(beat-\d{6}|end))?")
 
 

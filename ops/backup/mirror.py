@@ -18,8 +18,7 @@ from datetime import datetime
 import zstandard
 
 from ops.backup import catalog
-from ops.backup.create import LEASE
-from ops.backup.lease import Lease
+from ops.backup.lease import BACKUP, Lease
 from ops.backup.report import Meter, Reporter
 from ops.backup.unpack import open_block
 from ops.errors import OpsError, Unreachable
@@ -104,7 +103,7 @@ def mirror(source: Repository, target: Repository, *, level: int, reporter: Repo
     missing = _missing(source, target)
     if missing:
         # So that no expiry there takes what has no manifest yet, and no other host copies the same.
-        with Lease(target, LEASE, reporter):
+        with Lease(target, BACKUP, reporter):
             run = _Run(source, target, level, done)
             for name in missing:
                 with reporter.stage(f"copy backup {name} to {target.store.name}"):

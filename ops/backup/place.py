@@ -20,7 +20,7 @@ from ops.errors import OpsError, Unreachable
 from ops.model.datadir import CONTROL_FILE, follows_link
 from ops.model.manifest import Contents, File
 from ops.postgres.control import ControlData
-from ops.postgres.server import running_in
+from ops.postgres.running import running_in
 
 PARTIAL = f"{CONTROL_FILE}.restoring"
 PARTIAL_NEW = f"{PARTIAL}.new"  # while it is being written

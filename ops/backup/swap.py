@@ -20,7 +20,7 @@ from ops.postgres.cluster import PATRONI_FILES, client, leader_of
 from ops.postgres.conf import name_in
 from ops.postgres.control import ControlData
 from ops.postgres.removal import UNITS, Steps
-from ops.postgres.server import running_in
+from ops.postgres.running import running_in
 from ops.store.durable import sync_directory
 
 RUNBOOK = "docs/runbooks/restore.md, section 4"

@@ -16,13 +16,13 @@ import threading
 import traceback
 from contextlib import suppress
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
+from ops.cli.lazy import LazyGroup
 from ops.cli.output import emit_json, pairs, print_error, seconds, size, table, timestamp
 from ops.errors import Exit, OpsError
 from ops.wal.contract import FetchExit, PushExit, push_exit
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 at_data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="The data directory, when it is not the current directory."
 )
-
-
-# Verbs that are in ops.cli.continuity.
-_CONTINUITY = ("catchup", "gaps", "mirror")
 
 
 class ContractCommand(click.Command):
@@ -72,21 +68,8 @@ class FetchCommand(ContractCommand):
         return FetchExit.STOP
 
 
-class WalGroup(click.Group):
-    """Leaves with STOP for a verb that there is not: a misspelt restore_command must not end a recovery.
-
-    What PostgreSQL does not call is imported when it is asked for, from ops.cli.continuity.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_CONTINUITY])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _CONTINUITY:
-            found = getattr(import_module("ops.cli.continuity"), cmd_name)
-            assert isinstance(found, click.Command)
-            return found
-        return super().get_command(ctx, cmd_name)
+class WalGroup(LazyGroup):
+    """Leaves with STOP for a verb that there is not: a misspelt restore_command must not end a recovery."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
@@ -97,7 +80,7 @@ class WalGroup(click.Group):
             sys.exit(FetchExit.STOP)
 
 
-@click.group(cls=WalGroup)
+@click.group(cls=WalGroup, elsewhere={verb: f"ops.cli.continuity.{verb}" for verb in ("catchup", "gaps", "mirror")})
 def wal() -> None:
     """Archive and fetch WAL; what PostgreSQL calls."""
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ops.errors import OpsError, Unreachable
-from ops.postgres.server import end_leftover
+from ops.postgres.running import end_leftover
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _KEPT = "kept"

@@ -1,15 +1,19 @@
-"""Connections to the server on this host, over its Unix socket: peer authentication, no password anywhere."""
+"""Connections to the server on this host, over its Unix socket: peer authentication, no password anywhere.
+
+psycopg takes an eighth of a second to import: the WAL commands, which run once per segment, must not pay for it.
+"""
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
-
-import psycopg
+from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
 
 from ops.config import Postgres
 from ops.errors import Unreachable
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+if TYPE_CHECKING:
+    import psycopg
+
+Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 
 def connect(postgres: Postgres, *, dbname: str = "postgres", purpose: str = "ops", timeout: int = 10) -> Connection:
@@ -17,6 +21,8 @@ def connect(postgres: Postgres, *, dbname: str = "postgres", purpose: str = "ops
 
     Unreachable where the server does not let us in within `timeout` seconds.
     """
+    import psycopg  # noqa: PLC0415
+
     try:
         return psycopg.connect(
             host=str(postgres.socket_dir),

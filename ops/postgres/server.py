@@ -19,6 +19,7 @@ from ops.errors import OpsError, Unreachable, UsageError
 from ops.postgres.conf import render
 from ops.postgres.connect import Connection, connect
 from ops.postgres.programs import required_settings
+from ops.postgres.running import pid_lines
 
 Answer = TypeVar("Answer")
 
@@ -162,7 +163,7 @@ class PrivateServer:
 
     def _accepts_connections(self) -> bool:
         # The postmaster keeps its state in the eighth line. Asking by connecting would fill the log with refusals.
-        lines = _lines(self._data_dir / "postmaster.pid")
+        lines = pid_lines(self._data_dir)
         return len(lines) > 7 and lines[7].strip() == "ready"
 
     def _last_segment(self) -> str:
@@ -210,57 +211,3 @@ class PrivateServer:
                 return
             except subprocess.TimeoutExpired:
                 continue
-
-
-def end_leftover(data_dir: Path) -> bool:
-    """Stop the server that a killed predecessor of ours left running over `data_dir`; whether there was one.
-
-    A process id in a file may be anybody's by now: it is the server only if it works in that very directory.
-    """
-    lines = _lines(data_dir / "postmaster.pid")
-    if not lines or not lines[0].strip().isdecimal():
-        return False
-    pid = int(lines[0])
-    if not _works_in(pid, data_dir):
-        return False
-    os.kill(pid, signal.SIGQUIT)
-    deadline = time.monotonic() + 20
-    while _works_in(pid, data_dir):
-        if time.monotonic() > deadline:
-            raise Unreachable(
-                f"a server left by an earlier drill does not end: process {pid}, in {data_dir}",
-                hint=f"Look at it, and end it by hand: kill -9 {pid}",
-            )
-        time.sleep(_POLL)
-    return True
-
-
-def running_in(data_dir: Path) -> int | None:
-    """The process id of the server that runs over `data_dir`; None where none does.
-
-    A process whose directory we may not see counts as one: it is somebody else's, and better left in peace.
-    """
-    lines = _lines(data_dir / "postmaster.pid")
-    if not lines or not lines[0].strip().isdecimal():
-        return None
-    pid = int(lines[0])
-    try:
-        return pid if Path(f"/proc/{pid}/cwd").readlink() == data_dir.resolve() else None
-    except PermissionError:
-        return pid
-    except OSError:
-        return None
-
-
-def _works_in(pid: int, directory: Path) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()
-    except OSError:
-        return False
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

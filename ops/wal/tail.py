@@ -17,8 +17,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from ops.config import Config
 from ops.errors import OpsError, Unreachable
 from ops.model.lsn import LSN
@@ -89,6 +87,8 @@ class Shipper:
 
     def _position(self) -> tuple[int, LSN] | None:
         """The timeline that the server writes, and how far it is on disk; None where it is no primary."""
+        import psycopg  # noqa: PLC0415 - a fetch, which reads what was shipped, does without
+
         try:
             if self._connection is None:
                 self._connection = connect(self._config.postgres, purpose="ops archiver", timeout=5)

@@ -14,6 +14,7 @@ import pytest
 
 from ops.model.command import restore_command
 from ops.wal import client
+from ops.wal.archiver.status import status as look
 
 from ..waiting import wait_until
 from .fix_postgres import OPS, Host, as_postgres, run_as_postgres
@@ -44,7 +45,8 @@ class Archiver:
             self._process = subprocess.Popen(
                 command, cwd="/", env=self._environment(kill_at), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until("the archiver answers", lambda: self.running() and self.status()["service"] == "up")
+        # Asked from here: a process of `ops wal status` for each look would take longer than the service's own start.
+        wait_until("the archiver answers", lambda: self.running() and look(self.socket, None).service is not None)
 
     def running(self) -> bool:
         assert self._process is not None

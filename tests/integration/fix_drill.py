@@ -17,7 +17,7 @@ from typing import Any
 from ops.config import FolderRepository, S3Repository
 
 from ..waiting import wait_until
-from .fix_postgres import BIN_DIR, OPS, USER, Host, as_postgres
+from .fix_postgres import BIN_DIR, OPS, USER, Host, as_postgres, processes_in
 
 PROJECT = Path(__file__).parents[2]
 SQL = PROJECT / "sql"
@@ -72,14 +72,7 @@ class Fleet:
 
     def processes(self) -> list[str]:
         """The command lines of all processes that work in the drill host's directory."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "cwd").readlink().is_relative_to(self.drills):
-                    found.append((process / "cmdline").read_text().replace("\0", " "))
-            except OSError:
-                continue
-        return found
+        return processes_in(self.drills)
 
 
 @contextmanager

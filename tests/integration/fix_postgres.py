@@ -62,6 +62,18 @@ def run_as_postgres(
     )
 
 
+def processes_in(directory: Path) -> list[str]:
+    """The command lines of all processes that work in `directory`, or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(directory):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
 class Host:
     """One database host in small: a directory with a PostgreSQL, its socket, its log and an `ops.toml`.
 

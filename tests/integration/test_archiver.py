@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from ops.wal.archive import load_archive
 
 from ..waiting import wait_until
 from .fix_archiver import Archiver
-from .fix_postgres import Host
+from .fix_postgres import Host, processes_in
 from .fix_store import Weed
 
 pytestmark = pytest.mark.integration
@@ -139,7 +140,9 @@ def test_a_server_that_is_killed_too_archives_what_it_had(server: Archiver, s3_s
     postmaster = int((server.host.data_dir / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
     server.kill()
-    wait_until("the server's processes are gone", lambda: not server.host.running())
+    # The postmaster's children outlive it by a moment, and until then no other may start.
+    gone = partial(processes_in, server.host.data_dir)
+    wait_until("the server's processes are gone", gone, until=lambda found: not found)
     server.start()
     server.host.start()
     last = switch(server.host)

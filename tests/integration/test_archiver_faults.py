@@ -19,6 +19,7 @@ from ops.wal.stored import read
 from .fix_archiver import Archiver
 from .fix_postgres import Host
 from .fix_proxy import FAULTS, Proxy
+from .fix_store import Weed
 
 pytestmark = pytest.mark.integration
 
@@ -47,9 +48,29 @@ def archiver(stopped: Host, archivers: Callable[[Host], Archiver], s3_settings: 
     (stopped.data_dir / DESTINATION).unlink(missing_ok=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def segments(stopped: Host) -> list[str]:
     return sorted(path.name for path in (stopped.data_dir / "pg_wal").glob("0" * 7 + "1" + "?" * 16))[:3]
+
+
+@pytest.fixture(scope="module")
+def filled(stopped: Host, segments: list[str], weed: Weed) -> S3Repository:
+    """A bucket that has those segments, for tests that only fetch."""
+    settings = weed.settings(weed.make_bucket())
+    stopped.write_config(settings)
+    for name in segments:
+        outcome = stopped.ops("wal", "push", f"pg_wal/{name}")
+        assert outcome.returncode == 0, outcome.stderr
+    return settings
+
+
+@pytest.fixture
+def reader(stopped: Host, archivers: Callable[[Host], Archiver], filled: S3Repository) -> Iterator[Archiver]:
+    """The service of that host over the bucket that has the segments; not started."""
+    made = archivers(stopped)
+    stopped.write_config(filled, wal=made.settings())
+    yield made
+    (stopped.data_dir / DESTINATION).unlink(missing_ok=True)
 
 
 def repository_of(host: Host, settings: S3Repository) -> Repository:
@@ -101,33 +122,28 @@ def test_a_push_without_the_service_may_be_killed_too(
 
 
 @pytest.mark.parametrize("point", [*faults.FETCH, *faults.CLIENT])
-def test_a_fetch_that_is_killed_leaves_a_whole_file_or_none(
-    archiver: Archiver, segments: list[str], point: str
-) -> None:
-    host = archiver.host
-    for name in segments:
-        assert archiver.client("push", f"pg_wal/{name}").returncode == 0
+def test_a_fetch_that_is_killed_leaves_a_whole_file_or_none(reader: Archiver, segments: list[str], point: str) -> None:
+    host = reader.host
     by_client = point in faults.CLIENT
-    archiver.start(kill_at="" if by_client else point)
-    outcome = archiver.client("fetch", segments[0], DESTINATION, kill_at=point if by_client else "", alone=False)
+    reader.start(kill_at="" if by_client else point)
+    outcome = reader.client("fetch", segments[0], DESTINATION, kill_at=point if by_client else "", alone=False)
     assert outcome.returncode != 0
     assert fetched(host) in (None, original(host, segments[0]))
     if not by_client:
-        assert archiver.wait() == -signal.SIGKILL
-        archiver.start()
+        assert reader.wait() == -signal.SIGKILL
+        reader.start()
     for name in segments:
-        assert archiver.client("fetch", name, DESTINATION, alone=False).returncode == 0
+        assert reader.client("fetch", name, DESTINATION, alone=False).returncode == 0
         assert fetched(host) == original(host, name)
     assert [path.name for path in (host.data_dir / "pg_wal").glob("*.part-*")] == []
 
 
 @pytest.mark.parametrize("point", ["fetch-got", "fetch-written", "fetch-placed"])
-def test_a_fetch_without_the_service_may_be_killed_too(archiver: Archiver, segments: list[str], point: str) -> None:
-    host, name = archiver.host, segments[0]
-    assert archiver.client("push", f"pg_wal/{name}").returncode == 0
-    assert archiver.client("fetch", name, DESTINATION, kill_at=point).returncode == -signal.SIGKILL
+def test_a_fetch_without_the_service_may_be_killed_too(reader: Archiver, segments: list[str], point: str) -> None:
+    host, name = reader.host, segments[0]
+    assert reader.client("fetch", name, DESTINATION, kill_at=point).returncode == -signal.SIGKILL
     assert fetched(host) in (None, original(host, name))
-    assert archiver.client("fetch", name, DESTINATION).returncode == 0
+    assert reader.client("fetch", name, DESTINATION).returncode == 0
     assert fetched(host) == original(host, name)
     assert [path.name for path in (host.data_dir / "pg_wal").glob("*.part-*")] == []
 
@@ -153,39 +169,38 @@ def test_no_fault_of_the_store_makes_us_acknowledge_what_it_does_not_have(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_of_the_store_ends_a_recovery_or_brings_back_other_bytes(
-    archiver: Archiver, proxy: Proxy, segments: list[str], s3_settings: S3Repository, fault: str
+    reader: Archiver, proxy: Proxy, segments: list[str], filled: S3Repository, fault: str
 ) -> None:
-    host, name = archiver.host, segments[0]
-    host.write_config(proxy.settings(s3_settings), wal=archiver.settings(standby_patience=0.5))
-    archiver.start()
-    assert archiver.client("push", f"pg_wal/{name}", alone=False).returncode == 0
+    host, name = reader.host, segments[0]
+    host.write_config(proxy.settings(filled), wal=reader.settings(standby_patience=0.5))
+    reader.start()
+    # It is stored already; the service has opened the repository then, so that the fault meets the segment.
+    assert reader.client("push", f"pg_wal/{name}", alone=False).returncode == 0
     proxy.fault = fault
-    outcome = archiver.client("fetch", name, DESTINATION, alone=False)
+    outcome = reader.client("fetch", name, DESTINATION, alone=False)
     if fault == "slow":
         assert (outcome.returncode, fetched(host)) == (0, original(host, name))
         return
     assert (outcome.returncode, fetched(host)) == (200, None), outcome.stderr
     host.write(host.data_dir / "standby.signal", "")
     try:
-        assert archiver.client("fetch", name, DESTINATION, alone=False).returncode == 1
+        assert reader.client("fetch", name, DESTINATION, alone=False).returncode == 1
     finally:
         (host.data_dir / "standby.signal").unlink()
     proxy.fault = ""
-    assert archiver.client("fetch", name, DESTINATION, alone=False).returncode == 0
+    assert reader.client("fetch", name, DESTINATION, alone=False).returncode == 0
     assert fetched(host) == original(host, name)
 
 
 def test_what_was_fetched_ahead_is_another_databases_for_another_database(
-    archiver: Archiver, segments: list[str], hosts: Callable[[str], Host], s3_settings: S3Repository
+    reader: Archiver, segments: list[str], hosts: Callable[[str], Host]
 ) -> None:
-    for name in segments:
-        assert archiver.client("push", f"pg_wal/{name}").returncode == 0
-    archiver.start()
+    reader.start()
     for name in segments[:2]:
-        assert archiver.client("fetch", name, DESTINATION, alone=False).returncode == 0
+        assert reader.client("fetch", name, DESTINATION, alone=False).returncode == 0
     stranger = hosts("stranger")
     stranger.initdb("--wal-segsize=1", stranger=True)
-    outcome = archiver.client(
+    outcome = reader.client(
         "fetch", segments[2], stranger.base / "out", "--data-dir", str(stranger.data_dir), alone=False
     )
     assert outcome.returncode == 200

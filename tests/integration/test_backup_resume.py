@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from ops.backup import catalog, earlier, faults
-from ops.backup.create import LEASE
-from ops.backup.lease import Holder, Lease, Patience
+from ops.backup.lease import BACKUP, Holder, Lease, Patience
 from ops.backup.report import Silent
 from ops.config import FolderRepository
 from ops.errors import OpsError
@@ -144,7 +143,7 @@ def test_killed_at_any_point_the_next_run_converges(host: Host, prepared: Folder
 def test_a_second_run_is_refused_and_told_who_is_running(host: Host, prepared: FolderRepository) -> None:
     host.write_config(prepared)
     repository = opened(host, prepared)
-    with Lease(repository, LEASE, Silent()):
+    with Lease(repository, BACKUP, Silent()):
         outcome = host.ops("backup", "create")
     assert outcome.returncode == 1
     holder = f"another backup of 'main' is running: {Holder.ourselves().host}, process {os.getpid()}, since "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ class Lived:
         return sorted(self.primary.base.glob("data.restored-*"))
 
 
-@pytest.fixture
-def lived(hosts: Callable[[str], Host]) -> Lived:
-    primary = hosts("primary")
+@pytest.fixture(scope="module")
+def story(module_hosts: Callable[[str], Host]) -> Lived:
+    """The one life that all tests look back at; none of them may change it."""
+    primary = module_hosts("primary")
     primary.initdb("--wal-segsize=1")
     primary.write_config(primary.folder())
     primary.archive()
@@ -48,6 +50,15 @@ def lived(hosts: Callable[[str], Host]) -> Lived:
     primary.sql("create database newer")
     archived(primary)
     return Lived(primary, moment)
+
+
+@pytest.fixture
+def lived(story: Lived) -> Iterator[Lived]:
+    """That life, with nothing left beside it by another test."""
+    assert story.left() == []
+    yield story
+    for path in story.left():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def archived(host: Host) -> None:
@@ -112,7 +123,10 @@ def test_latest_is_the_newest_commit_in_the_archive(lived: Lived) -> None:
 
 def test_a_cluster_that_is_lost_comes_back_without_a_comparison(lived: Lived) -> None:
     lived.primary.stop()
-    found = look(lived.primary, lived.moment)
+    try:
+        found = look(lived.primary, lived.moment)
+    finally:
+        lived.primary.start()
     assert (found["live"], found["changes"]) == (None, [])
     assert found["databases"] == {"restored": ["postgres", "shop"], "live": []}
 

@@ -55,7 +55,7 @@ def test_a_page_in_another_place_fails_and_one_of_zeros_never_does() -> None:
 
 
 def test_who_only_has_the_program_started_does_not_pay_for_numpy() -> None:
-    code = "import sys, ops.cli, ops.cli.backup, ops.wal.client, ops.backup.create; sys.exit('numpy' in sys.modules)"
+    code = "import sys, ops.cli, ops.cli.backups, ops.wal.client, ops.backup.create; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ops.errors import OpsError, Unreachable, UsageError
@@ -54,3 +57,9 @@ def test_the_reasons_for_a_failed_push_are_told_apart() -> None:
 def test_stop_is_above_125_and_is_not_the_death_by_any_signal() -> None:
     assert FetchExit.STOP > 128 + 64
     assert FetchExit.STOP <= 255
+
+
+@pytest.mark.parametrize("modules", ["ops.cli.wal, ops.wal.answer, ops.wal.access, ops.wal.push", "ops.cli.restore"])
+def test_what_runs_once_for_each_segment_or_restores_does_not_pay_for_psycopg(modules: str) -> None:
+    code = f"import sys, {modules}; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
