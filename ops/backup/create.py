@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +24,10 @@ from ops.backup.proof import Proof
 from ops.backup.reader import Reader
 from ops.backup.report import Meter, Reporter
 from ops.backup.scan import Tree, describe, scan
+from ops.backup.schedule import turn
 from ops.backup.session import Server, Session, Stopped, inspect
 from ops.config import Config
-from ops.errors import OpsError
+from ops.errors import OpsError, Unreachable
 from ops.model.backup import Backup, backup_id, needed_wal
 from ops.model.blocks import merge
 from ops.model.datadir import CONTROL_FILE
@@ -39,9 +40,10 @@ from ops.store.repository import Repository, RepositoryInfo, ensure, repository_
 from ops.store.throttle import Throttled
 
 
-def create(config: Config, store: Store, reporter: Reporter) -> Backup:
+def create(config: Config, store: Store, reporter: Reporter, *, here: bool = False) -> Backup:
     """Take a backup and commit it; needs the rights of the user that PostgreSQL runs as.
 
+    On a primary a replica that could do the reading is named, unless it is to be `here`.
     A database with damaged pages is backed up, too: `Backup.damaged` names them. Raises Unreachable when the server
     or the store is not there (any more), OpsError when this server cannot be backed up, another backup is running, or
     the WAL did not arrive in time.
@@ -54,13 +56,26 @@ def create(config: Config, store: Store, reporter: Reporter) -> Backup:
         repository = repository_at(store, layout, config.repository.encryption, config.keys)
         info = ensure(repository, segment_size=server.segment_size, postgres_version=server.major)
         session = Session(connection, server)
-        if standbys := session.standbys():
-            reporter.say(f"This is the primary. A standby could do the reading instead: {', '.join(standbys)}.")
+        if not here and (replica := _replica(config, session)):
+            reporter.say(
+                f"This is the primary, and it does the reading now. {replica} could, and spare it: end this, and run "
+                "it there. To hear nothing of that: --here"
+            )
         with Lease(repository, BACKUP, reporter) as lease:
             reached("create-leased")
             backup = _Run(config, repository, info, server, session, reporter, lease).run()
         reached("create-released")
         return backup
+
+
+def _replica(config: Config, session: Session) -> str | None:
+    """Who could do the reading instead of this primary: the one that scheduled backups choose, or any standby."""
+    standbys = session.standbys()
+    if standbys and config.patroni:
+        with suppress(Unreachable):
+            whose = turn(config)
+            return None if whose.is_ours else whose.elected
+    return " or ".join(standbys) or None
 
 
 @dataclass(frozen=True)

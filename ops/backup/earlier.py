@@ -19,12 +19,12 @@ from ops.backup import catalog
 from ops.backup.packer import Packs
 from ops.backup.proof import Proven
 from ops.errors import OpsError
-from ops.model import tombstones
 from ops.model.backup import Backup
 from ops.model.blocks import Run, count_blocks
 from ops.model.manifest import Contents, File
 from ops.model.pack import FOOTER, Entry, PackError, PackRef, index_length, parse_index, parse_tail
 from ops.model.pages import segment_of
+from ops.model.tombstones import Tombstone
 from ops.store.base import NotFound, Stored
 from ops.store.codec import Damaged, Foreign
 from ops.store.repository import Repository
@@ -57,7 +57,7 @@ class Earlier:
 
 
 def look(repository: Repository) -> Earlier:
-    """What there is, without damaged backups, packs known to be damaged, and packs that retention is to remove."""
+    """What there is, without damaged backups, damaged packs, and those that retention is to remove or finds sparse."""
     unfit = _unfit(repository)
     listing = [found for found in repository.store.list(repository.layout.packs) if _name(found) not in unfit]
     stored = {_name(found): found.size for found in listing}
@@ -81,8 +81,7 @@ def _unfit(repository: Repository) -> set[str]:
     newest = max((found.key for found in repository.store.list(repository.layout.tombstones)), default=None)
     if newest:
         with suppress(NotFound):
-            condemned = tombstones.decode(repository.store.get(newest))
-            unfit.update(key.removeprefix("packs/") for key in condemned if key.startswith("packs/"))
+            unfit |= Tombstone.decode(repository.store.get(newest)).shunned
     return unfit
 
 

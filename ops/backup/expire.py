@@ -2,7 +2,8 @@
 
 What is removed is decided anew in each run, from what the store lists then: a tombstone only says since when. Manifests
 go first, so that a run that is killed anywhere leaves no backup without its packs. Packs and WAL are left alone as soon
-as a backup has begun, or ended, since the store was looked at: it may refer to what was nobody's.
+as a backup has begun, or ended, since the store was looked at: it may refer to what was nobody's. One expiry runs at a
+time: it holds a lease of its own, beside which backups go on.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from itertools import groupby
 
 from ops.backup import catalog
 from ops.backup.holdings import Surveyed, look, running
+from ops.backup.lease import Lease
+from ops.backup.report import Reporter, Silent
 from ops.config import Retention
 from ops.errors import OpsError
 from ops.model.retention import Decision, Policy, decide
-from ops.model.tombstones import Settled, decode, encode, order, settle
+from ops.model.sparse import Sparse, sparse
+from ops.model.tombstones import Settled, Tombstone, order, settle
 from ops.store.base import AlreadyExists, Forbidden, NotFound
 from ops.store.repository import Repository
 from ops.wal.faults import reached
 
+LEASE = "expire"
 LOCAL_DAYS, OFFSITE_DAYS = 30, 90
 _WORKERS = 8
 _BATCH = 200
@@ -35,6 +40,7 @@ class Outcome:
 
     `removed` is gone; `waiting` is condemned, since when; `rescued` was, and is needed again; `refused` the store does
     not let us remove; `held_up` says why packs and WAL were left for the next run. `sizes` are bytes as stored.
+    `sparse` are packs that stay for little of what is in them: the next backup does not build on them.
     """
 
     decision: Decision
@@ -45,6 +51,7 @@ class Outcome:
     removed: list[str] = field(default_factory=list)
     refused: dict[str, Forbidden] = field(default_factory=dict)
     held_up: str | None = None
+    sparse: tuple[Sparse, ...] = ()
 
     @property
     def pending(self) -> list[str]:
@@ -68,30 +75,64 @@ def expire(
     *,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    reporter: Reporter | None = None,
 ) -> Outcome:
     """Condemn what may go, and remove what was condemned long enough ago; with `dry_run` only say so.
 
-    Raises OpsError where a backup cannot be read: what it needs is not known, and nothing is removed.
+    Raises OpsError where a backup cannot be read: what it needs is not known, and nothing is removed. Also where
+    another run is under way, or has taken this one for dead.
     """
+    if dry_run:
+        return _plan(repository, policy, now, progress).outcome
+    with Lease(repository, LEASE, reporter or Silent()) as lease:
+        plan = _plan(repository, policy, now, progress)
+        plan.graves.dig(plan.tombstone)
+        reached("expire-condemned")
+        _Removal(repository, plan, lease, lambda: running(repository, now, policy.grace)).run()
+        plan.graves.clean()
+        return plan.outcome
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a run is to do. `needs`: what each manifest needs, by key; `tombstone` is the next one."""
+
+    graves: _Graves
+    surveyed: Surveyed
+    needs: Mapping[str, Sequence[str]]
+    settled: Settled
+    tombstone: Tombstone
+    outcome: Outcome
+
+
+def _plan(repository: Repository, policy: Policy, now: datetime, progress: Callable[[int, int], None]) -> _Plan:
     graves = _Graves(repository)
     surveyed = look(repository, now, policy.grace, progress)
     decision = decide(surveyed.holdings, policy, now)
-    goes = _keys(decision, surveyed)
+    goes, condemned = _keys(decision, surveyed), graves.last.condemned
     needs = surveyed.needs(surveyed.holdings.archive.segment_size)
-    settled = settle(goes, graves.condemned, needs, now, policy.grace)
-    rescued = [key for key in settled.rescued if key in surveyed.stored]
-    outcome = Outcome(decision, goes, {key: one.size for key, one in surveyed.stored.items()}, rescued=rescued)
-    fresh = dict.fromkeys(settled.fresh if not graves.stuck else (), now)
-    outcome.waiting = settled.waiting | fresh
+    settled = settle(goes, condemned, needs, now, policy.grace)
+    outcome = Outcome(decision, goes, {key: one.size for key, one in surveyed.stored.items()})
+    outcome.rescued = [key for key in settled.rescued if key in surveyed.stored]
+    outcome.waiting = dict(settled.waiting)
+    if not graves.stuck:
+        outcome.waiting |= dict.fromkeys(settled.fresh, now)
+        outcome.sparse = _sparse(decision, surveyed)
     if surveyed.holdings.busy:
         outcome.held_up = "a backup is running"
-    if dry_run:
-        return outcome
-    graves.dig(outcome.waiting | {key: graves.condemned[key] for key in settled.due})
-    reached("expire-condemned")
-    _Removal(repository, surveyed, needs, outcome, lambda: running(repository, now, policy.grace)).run(settled)
-    graves.clean()
-    return outcome
+    tombstone = Tombstone(
+        outcome.waiting | {key: condemned[key] for key in settled.due},
+        frozenset(one.pack.id for one in outcome.sparse),
+    )
+    return _Plan(graves, surveyed, needs, settled, tombstone, outcome)
+
+
+def _sparse(decision: Decision, surveyed: Surveyed) -> tuple[Sparse, ...]:
+    """The packs that the next backup is not to build on; none where nothing may go, and nothing would be gained."""
+    if decision.blocked:
+        return ()
+    stay = {name: used for name, used in surveyed.uses.items() if name in decision.kept}
+    return sparse(surveyed.refs, stay, surveyed.uses[max(surveyed.uses)])
 
 
 def _keys(decision: Decision, surveyed: Surveyed) -> dict[str, str]:
@@ -113,24 +154,20 @@ def _keys(decision: Decision, surveyed: Surveyed) -> dict[str, str]:
 class _Removal:
     """One run's removals."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        surveyed: Surveyed,
-        needs: Mapping[str, Sequence[str]],
-        outcome: Outcome,
-        is_running: Callable[[], bool],
-    ) -> None:
+    def __init__(self, repository: Repository, plan: _Plan, lease: Lease, is_running: Callable[[], bool]) -> None:
         self._repository = repository
-        self._known = {backup.id for backup in surveyed.holdings.backups}
-        self._needs = needs
-        self._outcome = outcome
+        self._known = {backup.id for backup in plan.surveyed.holdings.backups}
+        self._due = plan.settled.due
+        self._needs = plan.needs
+        self._outcome = plan.outcome
+        self._lease = lease
         self._is_running = is_running
 
-    def run(self, settled: Settled) -> None:
-        for _, keys in groupby(settled.due, key=lambda key: order(key)[0]):
+    def run(self) -> None:
+        for _, keys in groupby(self._due, key=lambda key: order(key)[0]):
             wanted = list(keys)
             for start in range(0, len(wanted), _BATCH):
+                self._lease.check()
                 batch = [key for key in wanted[start : start + _BATCH] if key not in self._kept_back()]
                 if not batch[0:1] or (not batch[0].startswith("backups/") and not self._is_quiet()):
                     continue
@@ -178,22 +215,21 @@ class _Graves:
         self._folder = repository.layout.tombstones
         self._names = [one.key for one in repository.store.list(self._folder)]
         self.stuck = len(self._names) > 1
-        self.condemned = self._read()
+        self.last = self._read()
 
-    def _read(self) -> dict[str, datetime]:
-        if not self._names:
-            return {}
-        try:
-            return decode(self._repository.store.get(self._names[-1]))
-        except (ValueError, NotFound):
-            return {}  # what was condemned is condemned anew: it lives longer, and that is all
+    def _read(self) -> Tombstone:
+        if self._names:
+            # Where it cannot be read, what was condemned is condemned anew: it lives longer, and that is all.
+            with suppress(ValueError, NotFound):
+                return Tombstone.decode(self._repository.store.get(self._names[-1]))
+        return Tombstone()
 
-    def dig(self, condemned: Mapping[str, datetime]) -> None:
-        """Put what is condemned now, where that is something else than before."""
-        if condemned == self.condemned or self.stuck:
+    def dig(self, tombstone: Tombstone) -> None:
+        """Put what holds now, where that is something else than before."""
+        if tombstone == self.last or self.stuck:
             return
         number = int(self._names[-1].removeprefix(self._folder)) + 1 if self._names else 1
-        key, body = f"{self._folder}{number:08d}", encode(condemned)
+        key, body = f"{self._folder}{number:08d}", tombstone.encode()
         try:
             self._repository.store.put(key, body)
         except AlreadyExists:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ops.backup import catalog
 from ops.backup.lease import BACKUP, Holder
@@ -14,8 +15,10 @@ from ops.errors import OpsError
 from ops.model.backup import Backup, is_backup_id
 from ops.model.continuity import Archive, Start
 from ops.model.ledger import stands
+from ops.model.pack import PackRef
 from ops.model.retention import Held, Holdings, Policy, continued
 from ops.model.segment import Segment
+from ops.model.sparse import Uses, uses
 from ops.store.base import NotFound, Stored
 from ops.store.codec import Damaged, Foreign
 from ops.store.repository import Repository
@@ -28,11 +31,16 @@ _LEASE = re.compile(r"(\d{8})(\.end)?")
 
 @dataclass(frozen=True)
 class Surveyed:
-    """The holdings, and the objects behind them by their key in the repository's folder."""
+    """The holdings, and the objects behind them by their key in the repository's folder.
+
+    `refs` are the packs that backups refer to, by id; `uses` is which of their blocks, by backup.
+    """
 
     holdings: Holdings
     stored: dict[str, Stored]
     wal_keys: dict[str, str]
+    refs: dict[str, PackRef]
+    uses: dict[str, Uses]
 
     def needs(self, size: int) -> dict[str, list[str]]:
         """What each manifest needs, by key."""
@@ -64,7 +72,7 @@ def look(repository: Repository, now: datetime, grace: timedelta, progress: Call
     names = {key.rpartition("/")[2]: f"wal/{key}" for key in wal.stored}
     bad_packs, usable = _bad_packs(repository, packs), _usable(repository, wal.archive, wal.stored)
     holdings = Holdings(
-        backups=tuple(_held(backup, ids, packs.keys() - bad_packs, usable) for backup, ids in described),
+        backups=tuple(_held(one.backup, frozenset(one.uses), packs.keys() - bad_packs, usable) for one in described),
         packs={name: found.modified for name, found in packs.items()},
         wal={name: stored[key].modified for name, key in names.items()},
         archive=wal.archive,
@@ -72,7 +80,8 @@ def look(repository: Repository, now: datetime, grace: timedelta, progress: Call
         lineage=not wal.unbelievable,
         busy=busy,
     )
-    return Surveyed(holdings, stored, names)
+    refs = {pack.id: pack for one in described for pack in one.packs if pack.id in packs}
+    return Surveyed(holdings, stored, names, refs, {one.backup.id: one.uses for one in described})
 
 
 def running(repository: Repository, now: datetime, grace: timedelta) -> bool:
@@ -103,15 +112,21 @@ def starts_of(backups: Iterable[Backup], wal: Survey, policy: Policy, now: datet
     return [Start(one.timeline, one.start_lsn, one.stop_lsn) for one in known if one.id in chosen]
 
 
-def _describe(
-    repository: Repository, names: list[str], progress: Callable[[int, int], None]
-) -> list[tuple[Backup, frozenset[str]]]:
-    """Each backup and the ids of its packs; those that have gone meanwhile are left out."""
+@dataclass(frozen=True)
+class _Described:
+    backup: Backup
+    packs: tuple[PackRef, ...]
+    uses: Uses
 
-    def describe(name: str) -> tuple[Backup, frozenset[str]] | None:
+
+def _describe(repository: Repository, names: list[str], progress: Callable[[int, int], None]) -> list[_Described]:
+    """Each backup and what it refers to; those that have gone meanwhile are left out."""
+    same: dict[Any, Any] = {}  # backups have most of it in common, and it is kept once
+
+    def describe(name: str) -> _Described | None:
         try:
             manifest = catalog.read(repository, name)
-            packs = catalog.contents(repository, manifest).packs
+            contents = catalog.contents(repository, manifest)
         except NotFound:
             return None
         except (Damaged, Foreign) as error:
@@ -121,7 +136,11 @@ def _describe(
                 hint="Look at it with: ops backup verify. Bring its objects back from another copy of the repository, "
                 "or remove its manifest by hand to let it go.",
             ) from error
-        return manifest.backup, frozenset(pack.id for pack in packs)
+        packs = tuple(same.setdefault(pack, pack) for pack in contents.packs)
+        used = uses(contents)
+        return _Described(
+            manifest.backup, packs, {pack.id: same.setdefault(used[pack.id], used[pack.id]) for pack in packs}
+        )
 
     found = []
     with ThreadPoolExecutor(_READERS) as pool:

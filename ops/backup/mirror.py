@@ -41,19 +41,29 @@ _WORKERS = 2
 
 @dataclass(frozen=True)
 class Lag:
-    """What the other repository lacks: backups by id, the bytes that they brought, and WAL.
+    """What the other repository lacks: backups by id, WAL, and what else is to be copied for it to be whole.
 
-    `oldest`: since when the oldest of it has been in the first repository; None where nothing is lacking.
+    `others` are packs, descriptions of backups, and evidence, as they lie in the first repository. `oldest`: since when
+    the oldest of it could have been copied, which a pack can once its backup is complete; None: nothing is lacking.
     """
 
     backups: tuple[str, ...]
-    backup_bytes: int
     wal: Behind
+    others: tuple[Stored, ...]
     oldest: datetime | None
 
     @property
+    def objects(self) -> int:
+        return len(self.wal.missing) + len(self.others)
+
+    @property
+    def size(self) -> int:
+        """Bytes as stored in the first repository."""
+        return self.wal.size + sum(stored.size for stored in self.others)
+
+    @property
     def nothing(self) -> bool:
-        return not self.backups and not self.wal.missing
+        return not self.objects
 
     def seconds(self, now: datetime) -> float:
         return max(0.0, (now - self.oldest).total_seconds()) if self.oldest else 0.0
@@ -70,13 +80,22 @@ class Copied:
 
 
 def lag(source: Repository, target: Repository) -> Lag:
-    """How far `target` is behind `source`. Raises Unreachable where one of them gives no answer."""
+    """How far `target` is behind `source`. Raises Unreachable where one of them gives no answer.
+
+    It takes listings of both, and reads what describes the backups that are missing.
+    """
     wal = wal_behind(source, target)
     missing = _missing(source, target)
-    stored = [source.store.head(source.layout.manifest(name)).modified for name in missing]
-    size = sum(backup.new_bytes for name in missing if (backup := _readable(source, name)))
-    since = [moment for moment in (*stored, wal.oldest) if moment]
-    return Lag(tuple(missing), size, wal, min(since, default=None))
+    there = _listing(target, target.layout.backups)
+    described = [
+        stored
+        for name, stored in _listing(source, source.layout.backups).items()
+        if name not in there and name.partition("/")[0] in missing
+    ]
+    evidence = _evidence_to_copy(source, target)
+    since = [stored.modified for stored in (*wal.missing, *described, *evidence)]
+    others = (*_packs_to_copy(source, target, missing), *described, *evidence)
+    return Lag(tuple(missing), wal, others, min(since, default=None))
 
 
 def _missing(source: Repository, target: Repository) -> list[str]:
@@ -84,11 +103,24 @@ def _missing(source: Repository, target: Repository) -> list[str]:
     return [name for name in catalog.ids(source) if name not in there]
 
 
-def _readable(source: Repository, name: str) -> Backup | None:
-    try:
-        return catalog.read(source, name).backup
-    except (Damaged, Foreign, NotFound):
-        return None
+def _packs_to_copy(source: Repository, target: Repository, backups: Sequence[str]) -> list[Stored]:
+    """The packs of these backups that have not been copied yet; nobody knows those of a backup that cannot be read."""
+    wanted = set[str]()
+    for name in backups:
+        with suppress(Damaged, Foreign, NotFound):
+            wanted |= {pack.id for pack in catalog.contents(source, catalog.read(source, name)).packs}
+    if not wanted:
+        return []
+    there = _listing(target, target.layout.packs)
+    notes = (name.partition(".") for name in _listing(target, target.layout.copied))
+    wanted -= {before for before, _, made in notes if made in there}
+    return [found for name, found in _listing(source, source.layout.packs).items() if name in wanted]
+
+
+def _evidence_to_copy(source: Repository, target: Repository) -> list[Stored]:
+    """What drills have proven, and the target does not know."""
+    there = _listing(target, target.layout.drills)
+    return [stored for name, stored in _listing(source, source.layout.drills).items() if name not in there]
 
 
 def mirror(source: Repository, target: Repository, *, level: int, reporter: Reporter) -> Copied:
@@ -262,9 +294,8 @@ def _listing(repository: Repository, folder: str) -> Mapping[str, Stored]:
 
 
 def _copy_evidence(source: Repository, target: Repository) -> None:
-    """What drills have proven, byte by byte: it is in no envelope."""
-    there = _listing(target, target.layout.drills)
-    for name, stored in _listing(source, source.layout.drills).items():
-        if name not in there:
-            with suppress(AlreadyExists):
-                target.store.put(f"{target.layout.drills}{name}", source.store.get(stored.key))
+    """Byte by byte: it is in no envelope."""
+    for stored in _evidence_to_copy(source, target):
+        name = stored.key.removeprefix(source.layout.drills)
+        with suppress(AlreadyExists):
+            target.store.put(f"{target.layout.drills}{name}", source.store.get(stored.key))

@@ -27,22 +27,25 @@ _DRILLS = 50  # the newest drills, which tell of the newest backups
 
 
 @click.command()
+@click.option("--here", is_flag=True, help="Also on a primary: say nothing of a replica that could do the reading.")
 @chosen
 @configured
 @as_json_flag
 @click.pass_context
-def create(ctx: click.Context, repository_name: str | None, config_file: Path | None, as_json: bool) -> None:
+def create(
+    ctx: click.Context, *, here: bool, repository_name: str | None, config_file: Path | None, as_json: bool
+) -> None:
     """Take a base backup of the PostgreSQL server on this host, primary or standby.
 
     It exists once all its blocks and all the WAL that it needs are in the store. What an earlier backup has stored is
-    not stored again, nor read where it cannot have changed. On a standby the last segment comes from the primary, when
-    that has filled it or its archive_timeout has passed. Exits with 1 when pages of the database are damaged: the
-    backup is kept, and names them.
+    not stored again, nor read where it cannot have changed. On a primary, a replica that could do the reading is named,
+    and the backup goes on. On a standby the last segment comes from the primary, when that has filled it or its
+    archive_timeout has passed. Exits with 1 when pages of the database are damaged: the backup is kept, and names them.
     """
     from ops.backup.create import create as create_backup  # noqa: PLC0415 - who only looks needs no psycopg
 
     config = begin(config_file, repository=repository_name)
-    taken = create_backup(config, open_store(config.repository), Shown(Steps()))
+    taken = create_backup(config, open_store(config.repository), Shown(Steps()), here=here)
     if as_json:
         emit_json(_as_json(taken))
     else:

@@ -13,7 +13,7 @@ import click
 from ops.backup.expire import Outcome, policy_of
 from ops.backup.expire import expire as expire_from
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified
-from ops.cli.output import Steps, emit_json, size, table, timestamp
+from ops.cli.output import Shown, Steps, emit_json, size, table, timestamp
 from ops.config import Config
 from ops.model.retention import Policy
 from ops.store import open_store
@@ -40,7 +40,8 @@ def expire(
     """Let go of backups, packs and WAL that the repository's policy does not keep (`retention` in its section).
 
     What may go is named first, and removed by a later run after a grace, unless it is needed again. Where the store
-    does not let us delete, what is pending is said, and nothing fails. Looks after all databases of the cluster's name.
+    does not let us delete, what is pending is said, and nothing fails. Packs that stay for little of what is in them
+    are named, too: the next backup does not build on them. Looks after all databases of the cluster's name.
     """
     config = begin(config_file, repository=repository_name)
     policy = policy_of(config.repository.retention, offsite=repository_name not in (None, "main"))
@@ -50,7 +51,7 @@ def expire(
         with steps.step(f"look at {repository.layout.root}"):
             outcome = expire_from(
                 repository, policy, datetime.now(UTC), dry_run=dry_run,
-                progress=lambda done, total: steps.note(f"{done} of {total} backups"),
+                progress=lambda done, total: steps.note(f"{done} of {total} backups"), reporter=Shown(steps),
             )  # fmt: skip
         results.append((repository, outcome))
     if as_json:
@@ -77,6 +78,9 @@ def _print(repository: Repository, outcome: Outcome, *, dry_run: bool) -> None:
     if outcome.goes and dry_run:
         rows = [(key, size(outcome.size([key])), _when(outcome, key), why) for key, why in outcome.goes.items()]
         click.echo("\n" + table(rows, ("may go", "stored", "condemned", "why"), right=("stored",)))
+    if outcome.sparse and dry_run:
+        packs = [(f"packs/{one.pack.id}", size(one.pack.size), one.reason) for one in outcome.sparse]
+        click.echo("\n" + table(packs, ("mostly dead", "stored", "why it stays"), right=("stored",)))
     lines = list(_figures(outcome))
     click.echo("\n" + "\n".join(lines or ["nothing to let go of"]))
     if outcome.removed and (found := recorded(repository.store, repository.layout)) and found.traits.versioning:
@@ -92,8 +96,21 @@ def _figures(outcome: Outcome) -> Iterator[str]:
         yield f"         the store does not let us delete: {next(iter(outcome.refused.values())).detail}"
     if outcome.rescued:
         yield f"rescued: {_sum(outcome, outcome.rescued)}, needed again"
+    if outcome.sparse:
+        stored, needed, renewed = (size(total) for total in _sparse_bytes(outcome))
+        yield f"mostly dead: {len(outcome.sparse)} packs, {stored}, of which {needed} are needed"
+        yield f"         the next backup stores {renewed} of that anew, and does not build on them"
     if outcome.held_up:
         yield f"packs and WAL are left to the next run: {outcome.held_up}"
+
+
+def _sparse_bytes(outcome: Outcome) -> tuple[int, int, int]:
+    """Of the sparse packs together: as stored, what is needed of it, and what the next backup stores anew."""
+    return (
+        sum(one.pack.size for one in outcome.sparse),
+        sum(one.bytes_of(one.needed) for one in outcome.sparse),
+        sum(one.bytes_of(one.renewed) for one in outcome.sparse),
+    )
 
 
 def _when(outcome: Outcome, key: str) -> str:
@@ -121,6 +138,13 @@ def _as_json(repository: Repository, outcome: Outcome, policy: Policy, *, dry_ru
         "may_go": [
             {"object": key, "reason": why, "stored_bytes": outcome.size([key]), "condemned": outcome.waiting.get(key)}
             for key, why in outcome.goes.items()
+        ],
+        "sparse": [
+            {
+                "object": f"packs/{one.pack.id}", "reason": one.reason, "stored_bytes": one.pack.size,
+                "needed_bytes": one.bytes_of(one.needed), "renewed_bytes": one.bytes_of(one.renewed),
+            }
+            for one in outcome.sparse
         ],
         "removed": outcome.removed,
         "removed_bytes": outcome.size(outcome.removed),

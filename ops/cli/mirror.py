@@ -83,7 +83,8 @@ class _Result:
             "refused": [error.as_dict() for error in self.copied.refused],
             "missing_backups": behind and list(behind.backups),
             "missing_wal": behind and len(behind.wal.missing),
-            "missing_bytes": behind and behind.backup_bytes + behind.wal.size,
+            "missing_objects": behind and behind.objects,
+            "missing_bytes": behind and behind.size,
             "lag_seconds": behind and round(behind.seconds(datetime.now(UTC)), 3),
             "trouble": self.trouble and self.trouble.as_dict(),
         }
@@ -104,13 +105,14 @@ def _print(results: dict[str, _Result]) -> None:
     for name, result in results.items():
         behind, done = result.lag, result.copied
         missing = (
-            (len(behind.backups), len(behind.wal.missing), size(behind.backup_bytes + behind.wal.size),
+            (len(behind.backups), len(behind.wal.missing), behind.objects, size(behind.size),
              seconds(behind.seconds(datetime.now(UTC))))
             if behind
-            else ("?", "?", "?", "no answer")
+            else ("?", "?", "?", "?", "no answer")
         )  # fmt: skip
         rows.append((name, len(done.backups), len(done.wal), *missing))
-    headers = ("repository", "backups copied", "WAL copied", "backups missing", "WAL missing", "bytes", "behind by")
+    copied, missing_ = ("backups copied", "WAL copied"), ("backups missing", "WAL missing", "objects in all", "bytes")
+    headers = ("repository", *copied, *missing_, "behind by")
     click.echo(table(rows, headers, right=headers[1:]))
     for result in results.values():
         for error in [*result.copied.refused, *([result.trouble] if result.trouble else [])]:

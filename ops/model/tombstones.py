@@ -1,14 +1,15 @@
 """Removal in two phases: what is to go is condemned, and goes when it still may after a grace. Pure.
 
 The tombstone in the store is one document of all that is condemned; the newest one counts. An object that is needed
-again meanwhile is left out of the next one, so that its grace begins anew should it ever be condemned again.
+again meanwhile is left out of the next one, so that its grace begins anew should it ever be condemned again. The same
+document names the packs that are sparse (`ops.model.sparse`): a new backup refers to neither.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 FORMAT = 1
@@ -57,18 +58,32 @@ def order(key: str) -> tuple[int, str]:
     return (2 if key.startswith("packs/") else 3), key
 
 
-def encode(condemned: Mapping[str, datetime]) -> bytes:
-    """The tombstone as it is stored: JSON, for people to look at."""
-    since = {key: moment.astimezone(UTC).isoformat() for key, moment in sorted(condemned.items())}
-    return (json.dumps({"format": FORMAT, "condemned": since}, indent=1) + "\n").encode()
+@dataclass(frozen=True)
+class Tombstone:
+    """What is condemned and since when, by key, and the ids of the packs that are sparse."""
 
+    condemned: Mapping[str, datetime] = field(default_factory=dict)
+    sparse: frozenset[str] = frozenset()
 
-def decode(body: bytes) -> dict[str, datetime]:
-    """ValueError where it is no tombstone of ours."""
-    try:
-        document = json.loads(body)
-        if document["format"] != FORMAT:
-            raise ValueError(f"has format {document['format']}; this version reads format {FORMAT}")
-        return {key: datetime.fromisoformat(since) for key, since in document["condemned"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    @property
+    def shunned(self) -> frozenset[str]:
+        """The ids of all packs that a new backup does not refer to."""
+        return self.sparse | {key.removeprefix("packs/") for key in self.condemned if key.startswith("packs/")}
+
+    def encode(self) -> bytes:
+        """As it is stored: JSON, for people to look at."""
+        since = {key: moment.astimezone(UTC).isoformat() for key, moment in sorted(self.condemned.items())}
+        document = {"format": FORMAT, "condemned": since, "sparse": sorted(self.sparse)}
+        return (json.dumps(document, indent=1) + "\n").encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Tombstone:
+        """ValueError where it is no tombstone of ours. Earlier versions named no sparse packs."""
+        try:
+            document = json.loads(body)
+            if document["format"] != FORMAT:
+                raise ValueError(f"has format {document['format']}; this version reads format {FORMAT}")
+            condemned = {key: datetime.fromisoformat(since) for key, since in document["condemned"].items()}
+            return cls(condemned, frozenset(document.get("sparse", ())))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -164,13 +164,8 @@ class Host:
         self, repository: S3Repository | FolderRepository, *, cluster: str = "main", **sections: Mapping[str, object]
     ) -> Path:
         """`ops.toml` for this host. `sections` add keys or tables: `wal={"standby_patience": 1}`. None leaves out."""
-        settings = repository.model_dump(exclude_none=True)
         if not self.keys.directory.exists():
             self.write_key("test", KEK)
-        if isinstance(repository, S3Repository) and repository.credentials_file:
-            own = self.base / "credentials"
-            self.write(own, repository.credentials_file.read_text(), mode=0o400)
-            settings["credentials_file"] = own
         postgres = {
             "user": USER,
             "bin_dir": BIN_DIR,
@@ -180,13 +175,21 @@ class Host:
             **sections.pop("postgres", {}),
         }
         keys = {"directory": self.keys.directory, **sections.pop("keys", {})}
-        tables = {"repository": settings, "keys": keys, "postgres": postgres, **sections}
+        tables = {"repository": self.section(repository), "keys": keys, "postgres": postgres, **sections}
         text = f"cluster = {_toml(cluster)}\n" + "".join(
             f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if value is not None)
             for name, table in tables.items()
         )
         self.write(self.config_file, text)
         return self.config_file
+
+    def section(self, repository: S3Repository | FolderRepository, credentials: str = "credentials") -> dict[str, Any]:
+        """A repository's section of `ops.toml`, with a file of this host's own for its credentials."""
+        settings = repository.model_dump(exclude_none=True)
+        if isinstance(repository, S3Repository) and repository.credentials_file:
+            settings["credentials_file"] = self.base / credentials
+            self.write(self.base / credentials, repository.credentials_file.read_text(), mode=0o400)
+        return settings
 
     def write_key(self, name: str, secret: str) -> Path:
         """A key-encryption key for this host."""

@@ -121,6 +121,31 @@ class Weed:
         client.close()
         return name
 
+    def make_locked_bucket(self) -> str:
+        """One that keeps versions, each under compliance lock for a day from when it was put."""
+        name = self.make_bucket(lock=True)
+        client = self.admin()
+        client.put_object_lock_configuration(
+            Bucket=name,
+            ObjectLockConfiguration={
+                "ObjectLockEnabled": "Enabled",
+                "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}},
+            },
+        )
+        client.close()
+        return name
+
+    def deny_deleting(self, bucket: str) -> None:
+        """From now on nobody may delete there, nor shorten what a lock keeps."""
+        actions = ["DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention", "PutObjectRetention"]
+        statement = {
+            "Effect": "Deny", "Principal": "*", "Action": [f"s3:{action}" for action in actions],
+            "Resource": f"arn:aws:s3:::{bucket}/*",
+        }  # fmt: skip
+        client = self.admin()
+        client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        client.close()
+
     def admin(self) -> S3Client:
         """A client that may do everything."""
         return boto3.client(

@@ -17,6 +17,7 @@ from ops.backup.lease import Lease
 from ops.backup.report import Silent
 from ops.backup.verify import verify
 from ops.config import FolderRepository, Retention
+from ops.errors import OpsError
 from ops.model.retention import Policy
 from ops.store import open_store
 from ops.store.base import Forbidden
@@ -217,14 +218,45 @@ def test_while_a_backup_holds_its_lease_no_pack_and_no_wal_goes(server: Host, re
     assert {key.split("/")[0] for key in run(server)["removed"]} >= {"packs", "wal"}
 
 
+def test_one_expiry_runs_at_a_time_and_a_dry_run_beside_it(server: Host, repository: Repository) -> None:
+    run(server)
+    before = objects(repository)
+    with Lease(repository, "expire", Silent()):
+        outcome = server.ops("backup", "expire")
+        assert (outcome.returncode, "another expire of 'main' is running" in outcome.stderr) == (1, True), (
+            outcome.stderr
+        )
+        assert objects(repository) == before
+        assert run(server, "--dry-run")["may_go"]
+    for path in Path(repository.store.name).rglob("leases/**/*"):
+        shutil.chown(path, USER, USER)
+    assert run(server)["removed"]
+
+
+def test_an_expiry_that_was_taken_for_dead_removes_nothing_more(repository: Repository) -> None:
+    start = datetime.now(UTC) + timedelta(hours=3)
+    assert expire(repository, GRACE, start).waiting
+    before = objects(repository)
+    successor = f"{repository.layout.leases('expire')}00000003"
+
+    def take_over(done: int, total: int) -> None:
+        if done == total:
+            repository.store.put(successor, b"{}")
+
+    with pytest.raises(OpsError, match="was taken over while this run lasted"):
+        expire(repository, GRACE, start + timedelta(hours=2), progress=take_over)
+    assert objects(repository) == before
+
+
 def test_a_backup_that_cannot_be_read_keeps_everything(server: Host, repository: Repository) -> None:
     path = Path(repository.store.name) / repository.layout.files(catalog.ids(repository)[0])
     path.write_bytes(path.read_bytes()[:-1])
-    before = objects(repository, "")
+    everything = ("backups/", "packs/", "wal/", "tombstones/")
+    before = objects(repository, *everything)
     outcome = server.ops("backup", "expire")
     assert outcome.returncode == 1
     assert "nothing was removed" in outcome.stderr
-    assert objects(repository, "") == before
+    assert objects(repository, *everything) == before
 
 
 def test_where_nobody_may_delete_what_is_pending_is_said_and_nothing_fails(
@@ -253,7 +285,7 @@ def test_a_bucket_that_denies_deleting_is_told_from_one_that_does_not_answer(wee
     bucket = weed.make_bucket()
     store = open_store(weed.settings(bucket))
     store.put("key", b"body")
-    deny(weed, bucket)
+    weed.deny_deleting(bucket)
     with pytest.raises(Forbidden):
         store.delete("key")
     assert store.get("key") == b"body"
@@ -272,7 +304,7 @@ def test_a_bucket_that_lets_nobody_delete_keeps_everything_and_nothing_fails(
 ) -> None:
     bucket = weed.make_bucket()
     target = copied_to(weed, bucket, server, repository)
-    deny(weed, bucket)
+    weed.deny_deleting(bucket)
     before, later = objects(target), datetime.now(UTC) + timedelta(days=400)
     policy = Policy(monthly_years=0)
     for day in range(4):
@@ -283,15 +315,7 @@ def test_a_bucket_that_lets_nobody_delete_keeps_everything_and_nothing_fails(
 
 
 def test_a_bucket_under_compliance_lock_keeps_every_byte(weed: Weed, server: Host, repository: Repository) -> None:
-    bucket = weed.make_bucket(lock=True)
-    admin = weed.admin()
-    admin.put_object_lock_configuration(
-        Bucket=bucket,
-        ObjectLockConfiguration={
-            "ObjectLockEnabled": "Enabled",
-            "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}},
-        },
-    )
+    bucket, admin = weed.make_locked_bucket(), weed.admin()
     target = copied_to(weed, bucket, server, repository)
     size = sum(found.size for found in repository.store.list(repository.layout.root))
     later = datetime.now(UTC) + timedelta(days=400)
@@ -302,13 +326,3 @@ def test_a_bucket_under_compliance_lock_keeps_every_byte(weed: Weed, server: Hos
     admin.close()
     assert len(catalog.backups(target)) >= 2, "what is hidden is not missed by what stays"
     assert verify(target, before=0, progress=lambda done, total: None).damaged == []
-
-
-def deny(weed: Weed, bucket: str) -> None:
-    """From now on nobody may delete there."""
-    statement = {
-        "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{bucket}/*"
-    }  # fmt: skip
-    admin = weed.admin()
-    admin.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    admin.close()

@@ -15,7 +15,7 @@ import pytest
 
 from ops.backup import catalog, earlier
 from ops.backup.verify import verify
-from ops.config import FolderRepository
+from ops.config import FolderRepository, Retention
 from ops.model.blocks import PAGE_SIZE
 from ops.model.pages import segment_of
 from ops.store import open_store
@@ -27,6 +27,7 @@ from .fix_store import repository_in
 
 pytestmark = pytest.mark.integration
 
+MIB = 1 << 20
 ROWS = 400_000  # some 40 MB
 
 
@@ -198,6 +199,67 @@ def test_damage_is_named_and_stays_named_until_it_is_mended(hosts: Callable[[str
     assert f"{relative}: block 3, 100 to 101" in shown
     path.write_bytes(whole)
     assert take(host)["damaged"] == {}
+
+
+LITTLE = Retention(days=0, count=1, monthly_years=0, grace_hours=0)
+
+
+def expire(host: Host, *options: str) -> dict[str, Any]:
+    outcome = host.ops("backup", "expire", "--json", *options)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    (found,) = json.loads(outcome.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_is_needed_of_packs_that_are_mostly_dead_is_stored_anew_and_they_go(
+    hosts: Callable[[str], Host],
+) -> None:
+    host = hosts("sparse")
+    settings = new_primary(host)
+    host.write_config(settings.model_copy(update={"retention": LITTLE}))
+    # In blocks of 128 KiB some 1300 rows each, in packs of 1 MiB some eight blocks.
+    host.sql(
+        "create table noise as select i, sha512((i + random())::text::bytea) as t from generate_series(1, 60000) i"
+    )
+    host.sql("vacuum (freeze, analyze)")
+    host.sql("checkpoint")
+    make_old(host)
+    first = take(host)
+    host.sql("update noise set t = sha512((i + random())::text::bytea) where i % 9000 > 3000")
+    host.sql("checkpoint")
+    make_old(host)
+    second = take(host)
+    assert second["new_bytes"] < second["stored_bytes"]
+
+    told = host.ops("backup", "expire", "--dry-run").stdout
+    assert "mostly dead" in told
+    assert f"it goes with backup {second['id']}" in told
+    found = expire(host)
+    shunned = {entry["object"].rpartition("/")[2]: entry for entry in found["sparse"]}
+    assert shunned, "packs of the first backup of which little is left"
+    store = repository(host)
+    assert shunned.keys() <= packs_of(store, first["id"]) & packs_of(store, second["id"])
+    assert all(0 < entry["needed_bytes"] < entry["stored_bytes"] / 2 for entry in shunned.values())
+
+    third = take(host)
+    assert not shunned.keys() & packs_of(store, third["id"])
+    expected = sum(entry["renewed_bytes"] for entry in shunned.values())
+    assert 0 < third["new_bytes"] < 2 * expected + 2 * MIB, "what is needed of them, and what any backup stores"
+    for _ in range(2):
+        removed = expire(host)["removed"]
+    assert {f"packs/{name}" for name in shunned} <= set(removed)
+    assert catalog.ids(store) == [third["id"]]
+    contents = host.value(CONTENTS.format("noise"))
+    host.archive_all()
+    copy = hosts("copy")
+    restored(host, copy)
+    assert copy.value(CONTENTS.format("noise")) == contents
+    assert host.ops("backup", "verify", "--all").returncode == 0
+
+
+def packs_of(store: Repository, backup: str) -> set[str]:
+    return {pack.id for pack in catalog.contents(store, catalog.read(store, backup)).packs}
 
 
 def test_packs_that_are_gone_or_damaged_are_not_built_on(hosts: Callable[[str], Host]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.backup import catalog
+from ops.backup.mirror import lag
 from ops.config import FolderRepository, S3Repository
 from ops.store.repository import Repository
 
@@ -38,17 +40,14 @@ def server(module_hosts: Callable[[str], Host]) -> Host:
         host.sql(f"insert into t values ({number})")
         host.archive_all()
     host.stop()
+    repository = opened(host, host.folder(MAIN))
+    repository.store.put(repository.layout.drill("20261121T120000Z"), b"{}")  # what a drill says is not looked at
     return host
 
 
 def with_copy(host: Host, copy: S3Repository | FolderRepository, source: FolderRepository | None = None) -> None:
     """The host's configuration with another repository beside the first one."""
-    fields = copy.model_dump(exclude_none=True)
-    if isinstance(copy, S3Repository) and copy.credentials_file:
-        own = host.base / "credentials-offsite"
-        host.write(own, copy.credentials_file.read_text(), mode=0o400)
-        fields["credentials_file"] = own
-    host.write_config(source or host.folder(MAIN), repositories={"offsite": fields})
+    host.write_config(source or host.folder(MAIN), repositories={"offsite": host.section(copy, "credentials-offsite")})
 
 
 def run(host: Host, *options: str, code: int = 0, kill_at: str = "") -> Any:
@@ -84,16 +83,26 @@ def test_the_copy_alone_restores_and_the_lag_is_told_before_and_after(
 ) -> None:
     offsite = weed.settings(weed.make_bucket())
     with_copy(server, offsite)
+    asked = datetime.now(UTC)
     before = run(server, "--check", code=1)
+    answered = datetime.now(UTC)
     assert (len(before["missing_backups"]), before["copied_backups"]) == (2, [])
     assert before["missing_wal"] > 0
-    assert before["missing_bytes"] > 0
-    assert before["lag_seconds"] > 0
+    source, target = opened(server, server.folder(MAIN)), opened(server, offsite)
+    lacking = [*source.store.list(source.layout.wal_root), *source.store.list(source.layout.backups)]
+    lacking += source.store.list(source.layout.drills)
+    oldest = min(stored.modified for stored in lacking)
+    lacking += source.store.list(source.layout.packs)
+    assert before["missing_objects"] == len(lacking)
+    assert before["missing_bytes"] == sum(stored.size for stored in lacking)
+    assert (asked - oldest).total_seconds() - 0.1 < before["lag_seconds"] < (answered - oldest).total_seconds() + 0.1
     done = run(server)
     assert done["copied_backups"] == before["missing_backups"]
-    assert (done["missing_backups"], done["missing_wal"], done["lag_seconds"]) == ([], 0, 0)
+    nothing = {key: done[key] for key in ("missing_backups", "missing_wal", "missing_objects", "missing_bytes")}
+    assert nothing == {"missing_backups": [], "missing_wal": 0, "missing_objects": 0, "missing_bytes": 0}
+    assert done["lag_seconds"] == 0
+    assert [target.store.get(stored.key) for stored in target.store.list(target.layout.drills)] == [b"{}"]
     assert run(server)["copied_pack_bytes"] == 0, "a second run has nothing to do"
-    source, target = opened(server, server.folder(MAIN)), opened(server, offsite)
     assert {backup.id for backup in catalog.backups(target)} == {backup.id for backup in catalog.backups(source)}
     assert server.ops("backup", "verify", "--repository", "offsite").returncode == 0
     assert server.ops("wal", "gaps", "--repository", "offsite").returncode == 0
@@ -123,9 +132,14 @@ def test_killed_anywhere_the_copy_is_whole_and_the_next_run_goes_on(server: Host
     copy = server.folder(tmp_path.name)
     with_copy(server, copy)
     target, kills = opened(server, copy), 0
+    source = opened(server, server.folder(MAIN))
+    behind = first = lag(source, target).size
     while run(server, kill_at=point) != 0:
         kills += 1
         assert kills < 20
+        before, behind = behind, lag(source, target).size
+        assert behind <= before
+        assert 0 <= behind < first, "what a killed run has copied is not lacking any more"
         if catalog.ids(target):
             assert server.ops("backup", "verify", "--all", "--repository", "offsite").returncode == 0
         if kills == 3:

@@ -13,7 +13,7 @@ from ops.model.lsn import LSN
 from ops.model.retention import Decision, Held, Holdings, Policy, decide
 from ops.model.segment import Segment
 from ops.model.timeline import Ancestor, History
-from ops.model.tombstones import decode, encode, order, settle
+from ops.model.tombstones import Tombstone, order, settle
 
 HISTORIES = 10_000
 MIB = 1 << 20
@@ -130,9 +130,16 @@ def test_what_is_condemned_goes_after_the_grace_manifests_first_unless_it_is_nee
     assert found.due == ("backups/b/manifest", "backups/b/files", "packs/a", "wal/1/x")
     assert found.waiting == {"packs/late": on(1.9), "packs/shared": on(1)}
     assert (found.fresh, found.rescued) == (("packs/new",), ("packs/saved",))
-    assert decode(encode(since)) == since
+
+
+def test_a_tombstone_names_what_a_new_backup_does_not_refer_to() -> None:
+    tombstone = Tombstone({"packs/a": on(1), "wal/1/x": on(2)}, frozenset({"b"}))
+    assert Tombstone.decode(tombstone.encode()) == tombstone
+    assert tombstone.shunned == {"a", "b"}
+    earlier = Tombstone.decode(b'{"format": 1, "condemned": {"packs/a": "2026-01-02T00:00:00+00:00"}}')
+    assert earlier == Tombstone({"packs/a": on(1)})
     with pytest.raises(ValueError):
-        decode(b'{"format": 2, "condemned": {}}')
+        Tombstone.decode(b'{"format": 2, "condemned": {}}')
 
 
 # -- over random histories -------------------------------------------------------------------------------------
