@@ -28,6 +28,7 @@ from ops.errors import Exit, OpsError
 from ops.wal.contract import FetchExit, PushExit, push_exit
 
 if TYPE_CHECKING:
+    from ops.model.room import Room
     from ops.wal.archiver.status import Status
 
 at_data_dir = click.option(
@@ -126,8 +127,8 @@ def fetch(
 ) -> None:
     """Bring WAL file NAME back to DESTINATION: restore_command = 'ops wal fetch %f %p'.
 
-    Exit 0: it is there, complete and verified. 1: the store answered that it has no such file. 200: anything else,
-    at which a recovery stops; a standby, which asks its primary and then again, gets 1 after wal.standby_patience.
+    Exit 0: it is there, complete and verified. 44: the store answered that it has no such file. 200: anything else,
+    at which a recovery stops; a standby, which asks its primary and then again, gets 44 after wal.standby_patience.
     """
     from ops.wal.access import Access  # noqa: PLC0415
     from ops.wal.answer import Wanted  # noqa: PLC0415
@@ -194,6 +195,8 @@ def _print_status(found: Status) -> None:
         waiting += f", the oldest {fields['oldest_unarchived']} for {seconds(found.oldest_age)}"
     service = f"up since {_moment(fields['started'])}" if found.service else f"down: {found.trouble}"
     rows: list[tuple[str, object]] = [("service", service), ("waiting", waiting)]
+    if found.room:
+        rows.append(("pg_wal", _room(found.room)))
     if found.service:
         last = fields["last_archived"]
         rows += [
@@ -209,6 +212,13 @@ def _print_status(found: Status) -> None:
         click.echo(f"\nTROUBLE  {duty}\n" + textwrap.indent(trouble, " " * 9))
     for failure in fields["failures"]:
         click.echo(f"\nFAILED  {failure['file']} at {_moment(failure['at'])}\n        {failure['reason']}")
+
+
+def _room(room: Room) -> str:
+    text = f"{size(room.used)}, {size(room.free)} free"
+    if room.lasts is None:
+        return text
+    return f"{text}: full in {seconds(room.lasts)} at {size(room.rate or 0)}/s of WAL, if nothing is archived"
 
 
 def _moment(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyinfra import host, state
+from pyinfra.api.exceptions import DeployError
 from pyinfra.facts.hardware import Cpus, Memory
 from pyinfra.operations import files
 
@@ -36,6 +37,7 @@ from ops.model.command import restore_command
 from ops.model.settings import written
 from ops.model.sizing import MIB, analytics_member, sizes
 
+HOLD = "hold"  # pyinfra --data hold=pg_main: what was lost whole is restored first (docs/runbooks/restore.md)
 PATRONI = "/etc/patroni"  # Patroni reads every *.yml in it
 PATRONI_YML = f"{PATRONI}/patroni.yml"
 CLUSTER_JSON = "/etc/ops/cluster.json"
@@ -80,6 +82,8 @@ def postgres(this: Host) -> None:
     text_file(bootstrap, f"{PATRONI}/bootstrap.yml", carries=this.cluster)
     unit_file("patroni/patroni.service.j2", "patroni", configuration=PATRONI)
     directory(f"/var/lib/postgresql/{settings.version}", user="postgres")
+    if _is_held(this):
+        return
     # A reload is enough for what may change while it runs; who needs a restart of PostgreSQL is restarted below.
     service("patroni.service", PATRONI_YML, *certificates, verb="reload")
     _declare(this, settings, patroni)
@@ -87,6 +91,14 @@ def postgres(this: Host) -> None:
     service(
         "ops-heartbeat.service", "/etc/systemd/system/ops-heartbeat.service", "/etc/ops/ops.toml", "/opt/ops/.installed"
     )
+
+
+def _is_held(this: Host) -> bool:
+    """Whether this deploy is to start nothing of the cluster: a Patroni that finds no data makes an empty database."""
+    held = host.data.get(HOLD)
+    if held and held not in this.inventory.clusters:
+        raise DeployError(f"{HOLD}: there is no cluster {held!r}; there are {', '.join(this.inventory.clusters)}")
+    return bool(held == this.cluster)
 
 
 def _certificates(this: Host) -> list[str]:

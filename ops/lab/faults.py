@@ -4,6 +4,7 @@ from ops.lab import faults
 faults.kill("pg1")        # the host is gone at once, as in a power cut; its disk stays
 faults.start("pg1")       # … and boots again
 faults.replace("pg1")     # its disk is gone, too: an empty host of that name
+faults.lose("pg1", "pg2") # both at once, and nothing in their place; `ops lab up` makes empty ones
 faults.partition("pg2")   # runs on, alone
 faults.heal("pg2")
 """
@@ -11,6 +12,7 @@ faults.heal("pg2")
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 from ops.errors import OpsError
 from ops.lab import disk, fleet, inventory, machine, mounts, network, paths, ssh
@@ -51,15 +53,22 @@ def start(name: str, *, deadline: float = 60) -> None:
     ssh.wait(lab, host(name), deadline=deadline)
 
 
+def lose(*names: str) -> None:
+    """Hosts crash at the same time, and their disks are thrown away."""
+    lab = paths.from_environment()
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        list(pool.map(kill, names))
+    for name in names:
+        left = mounts.unmount_below(lab.hosts / host(name).name)
+        if left:
+            raise OpsError(f"the disk of {name} is in use", detail="\n".join(map(str, left)))
+        shutil.rmtree(lab.hosts / name)
+
+
 def replace(name: str) -> None:
     """A host is lost for good, and another one takes its name and address: a new key, an empty disk."""
-    lab = paths.from_environment()
-    kill(name)
-    left = mounts.unmount_below(lab.hosts / host(name).name)
-    if left:
-        raise OpsError(f"the disk of {name} is in use", detail="\n".join(map(str, left)))
-    shutil.rmtree(lab.hosts / name)
-    fleet.up(lab, hosts())
+    lose(name)
+    fleet.up(paths.from_environment(), hosts())
 
 
 def partition(name: str) -> None:

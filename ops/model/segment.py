@@ -94,6 +94,11 @@ class Kind(Enum):
     HISTORY = "history"
 
 
+def is_segment(name: str) -> bool:
+    """Whether a file of that name is a whole WAL segment, of whatever size."""
+    return bool(_SEGMENT.fullmatch(name))
+
+
 @dataclass(frozen=True)
 class WalFile:
     """A file that PostgreSQL hands to archive_command or asks restore_command for, by its exact name."""

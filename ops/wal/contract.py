@@ -6,6 +6,8 @@ PostgreSQL reads them so (src/backend/archive/shell_archive.c, src/backend/acces
                       and nothing is counted
     restore_command   0 here it is; 1-125 there is no such file, which ends a recovery; above 125 recovery
                       stops with FATAL, and the server with it; 143 (128 + SIGTERM) is taken for a shutdown
+
+What PostgreSQL is given as restore_command passes on only what the client can have meant (ops/model/command.py).
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ class FetchExit(IntEnum):
     """Exit codes of `ops wal fetch`."""
 
     FETCHED = 0
-    ABSENT = 1
+    # For PostgreSQL all of 1 to 125 say so. Not 1, by which a Python leaves that cannot even begin; ABSENT of
+    # ops/model/command.py.
+    ABSENT = 44
     # Above 125, and free of meaning: 126 and 127 are the shell's, 129 to 192 are deaths by signal.
     STOP = 200
 

@@ -36,6 +36,10 @@ class Fleet:
         """`drill.directory` of the drill host."""
         return self.drill.base / "d"
 
+    def member(self, name: str) -> Host:
+        """One more host, without a database."""
+        return _host(self.base / name)
+
     def backup(self, *, exit_code: int = 0) -> dict[str, Any]:
         """Take a base backup of the primary; what `ops backup create --json` says of it."""
         outcome = self.primary.ops("backup", "create", "--json")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,20 @@ class Host:
         """Stop the server if it runs."""
         if self.running():
             self.pg("pg_ctl", "stop", "--silent", f"--mode={mode}", f"--pgdata={self.data_dir}", "--timeout=60")
+
+    def kill(self) -> None:
+        """SIGKILL for the server and for all that it has started."""
+
+        def left() -> list[int]:
+            found = []
+            for process in Path("/proc").glob("[0-9]*"):
+                with suppress(OSError):
+                    if (process / "cwd").readlink() == self.data_dir:
+                        found.append(int(process.name))
+                        os.kill(found[-1], signal.SIGKILL)
+            return found
+
+        wait_until("its processes are gone", lambda: not left() and not self.running())
 
     def running(self) -> bool:
         return self.pg("pg_ctl", "status", f"--pgdata={self.data_dir}", check=False).returncode == 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +14,12 @@ from ops.model.layout import Layout
 from ops.postgres.control import ControlData
 from ops.store import open_store
 from ops.store.repository import Repository
+from ops.wal import faults
 from ops.wal.archive import load_archive
 
 from ..waiting import wait_until
-from .fix_archiver import Archiver
-from .fix_postgres import Host, processes_in
+from .fix_archiver import CLIENT, PYTHON, Archiver
+from .fix_postgres import Host, run_as_postgres
 from .fix_store import Weed
 
 pytestmark = pytest.mark.integration
@@ -137,17 +136,49 @@ def test_a_server_that_is_killed_too_archives_what_it_had(server: Archiver, s3_s
     server.host.start()
     first = switch(server.host)
     switch(server.host, 5)
-    postmaster = int((server.host.data_dir / "postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGKILL)
+    server.host.kill()
     server.kill()
-    # The postmaster's children outlive it by a moment, and until then no other may start.
-    gone = partial(processes_in, server.host.data_dir)
-    wait_until("the server's processes are gone", gone, until=lambda found: not found)
     server.start()
     server.host.start()
     last = switch(server.host)
     settled(server.host, last)
     assert numbers(first, last) <= stored(server.host, s3_settings)
+
+
+@pytest.mark.parametrize("point", [*faults.PUSH, "client-asked", "client-answered"])
+def test_a_server_that_is_killed_at_any_point_of_a_push_archives_what_it_had(
+    server: Archiver, s3_settings: S3Repository, point: str
+) -> None:
+    host, by_client = server.host, point in faults.CLIENT
+    server.start(kill_at="" if by_client else point)
+    host.configure(archive_command=(f"OPS_KILL_AT={point} " if by_client else "") + server.command("push %p"))
+    host.start()
+    first = switch(host)
+    if by_client:
+        host.wait_for_log("The failed archive command was")
+    else:
+        assert server.wait() == -signal.SIGKILL
+        server.start()
+    host.kill()
+    host.configure(archive_command=server.command("push %p"))
+    host.start()
+    last = switch(host)
+    settled(host, last)
+    assert numbers(first, last) <= stored(host, s3_settings)
+    assert host.ops("wal", "gaps", "--verify", "all").returncode == 0
+
+
+def test_the_client_imports_next_to_nothing(server: Archiver) -> None:
+    server.start()
+    server.host.start()
+    name = switch(server.host)
+    python = [PYTHON, "-I", "-S", "-X", "importtime", str(CLIENT)]
+    command = [*python, "--socket", str(server.socket), "push", f"pg_wal/{name}"]
+    outcome = run_as_postgres(command, cwd=server.host.data_dir)
+    assert outcome.returncode == 0, outcome.stderr
+    modules = {line.rpartition("|")[2].strip() for line in outcome.stderr.splitlines() if "import time:" in line}
+    assert "_socket" in modules
+    assert modules & {"boto3", "botocore", "ops", "socket", "json", "ssl", "subprocess"} == set()
 
 
 def test_an_outage_is_told_and_caught_up_with_alone(server: Archiver, weed: Weed, s3_settings: S3Repository) -> None:

@@ -14,6 +14,7 @@ from ops.postgres.control import ControlData
 from ops.store import open_store
 from ops.store.repository import Repository, repository_at
 from ops.wal import faults
+from ops.wal.contract import FetchExit
 from ops.wal.stored import read
 
 from .fix_archiver import Archiver
@@ -184,7 +185,7 @@ def test_no_fault_of_the_store_ends_a_recovery_or_brings_back_other_bytes(
     assert (outcome.returncode, fetched(host)) == (200, None), outcome.stderr
     host.write(host.data_dir / "standby.signal", "")
     try:
-        assert reader.client("fetch", name, DESTINATION, alone=False).returncode == 1
+        assert reader.client("fetch", name, DESTINATION, alone=False).returncode == FetchExit.ABSENT
     finally:
         (host.data_dir / "standby.signal").unlink()
     proxy.fault = ""
@@ -212,7 +213,7 @@ def test_an_absent_file_is_asked_for_anew_each_time(archiver: Archiver, segments
     assert archiver.client("push", f"pg_wal/{segments[0]}").returncode == 0
     archiver.start()
     assert archiver.client("fetch", segments[0], DESTINATION, alone=False).returncode == 0
-    assert archiver.client("fetch", segments[1], DESTINATION, alone=False).returncode == 1
+    assert archiver.client("fetch", segments[1], DESTINATION, alone=False).returncode == FetchExit.ABSENT
     assert archiver.client("push", f"pg_wal/{segments[1]}", alone=False).returncode == 0
     assert archiver.client("fetch", segments[1], DESTINATION, alone=False).returncode == 0
     assert fetched(host) == original(host, segments[1])

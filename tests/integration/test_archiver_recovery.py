@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 from ops.config import Keys, S3Repository
+from ops.wal import faults
 
 from ..waiting import wait_until
 from .fix_archiver import Archiver
@@ -91,7 +93,38 @@ def test_segments_are_fetched_ahead_of_replay(restored: Archiver) -> None:
     assert list((host.data_dir / "pg_wal").glob("*.part-*")) == []
 
 
-@pytest.mark.parametrize("fault", ["503", "reset", "altered"])
+@pytest.mark.parametrize("point", faults.FETCH)
+def test_a_server_that_is_killed_at_any_point_of_a_fetch_recovers_whole(restored: Archiver, point: str) -> None:
+    host = restored.host
+    restored.kill()
+    restored.start(kill_at=point)
+    host.write(host.data_dir / "recovery.signal", "")
+    host.start(check=False)
+    assert restored.wait() == -signal.SIGKILL
+    host.kill()
+    assert "archive recovery complete" not in host.log_text()
+    restored.start()
+    host.start()
+    wait_until("it is promoted", lambda: host.value("select not pg_is_in_recovery()"))
+    assert rows(host) == ROWS
+
+
+@pytest.mark.parametrize("point", faults.CLIENT)
+def test_a_server_whose_client_is_killed_stops_and_recovers_whole_when_it_is_started(
+    restored: Archiver, point: str
+) -> None:
+    host = restored.host
+    host.configure(restore_command=f"OPS_KILL_AT={point} {restored.restore_command()}")
+    host.write(host.data_dir / "recovery.signal", "")
+    host.start(check=False)
+    assert "archive recovery complete" not in host.wait_for_log("database system is shut down")
+    host.configure(restore_command=restored.restore_command())
+    host.start()
+    wait_until("it is promoted", lambda: host.value("select not pg_is_in_recovery()"))
+    assert rows(host) == ROWS
+
+
+@pytest.mark.parametrize("fault", ["503", "403", "reset", "altered", "cut"])
 def test_a_recovery_stops_at_a_fault_of_the_store_and_never_promotes(
     restored: Archiver, proxy: Proxy, fault: str
 ) -> None:

@@ -19,6 +19,7 @@ from ops.postgres.control import ControlData
 from ops.store import open_store
 from ops.store.codec import Damaged
 from ops.store.repository import Repository, ensure, repository_at
+from ops.wal.contract import FetchExit
 from ops.wal.tail import tail_of
 
 from ..waiting import wait_until
@@ -115,9 +116,9 @@ def test_the_end_of_a_lost_primary_comes_back_from_the_store_alone(
 
 def test_only_who_asks_for_the_tail_gets_it_and_no_standby_does(lost: Lost, restored: Host) -> None:
     destination = "pg_wal/RECOVERYXLOG"
-    assert restored.ops("wal", "fetch", lost.current, destination).returncode == 1
+    assert restored.ops("wal", "fetch", lost.current, destination).returncode == FetchExit.ABSENT
     restored.write(restored.data_dir / "standby.signal", "")
-    assert restored.ops("wal", "fetch", "--tail", lost.current, destination).returncode == 1
+    assert restored.ops("wal", "fetch", "--tail", lost.current, destination).returncode == FetchExit.ABSENT
     (restored.data_dir / "standby.signal").unlink()
     assert not (restored.data_dir / destination).exists()
     assert restored.ops("wal", "fetch", "--tail", lost.current, destination).returncode == 0

@@ -17,6 +17,7 @@ from ops.config import FolderRepository
 from ops.postgres.control import ControlData
 from ops.store.keyring import Keyring
 from ops.store.repository import Repository
+from ops.wal.contract import FetchExit
 
 from ..waiting import wait_until
 from .fix_postgres import USER, Host
@@ -143,7 +144,7 @@ def test_a_standby_without_the_key_is_told_that_there_is_no_file(host: Host, tmp
         outcome = host.ops("wal", "fetch", name, workspace / "segment")
     finally:
         (host.data_dir / "standby.signal").unlink()
-    assert outcome.returncode == 1, outcome.stderr
+    assert outcome.returncode == FetchExit.ABSENT, outcome.stderr
     assert "test" in outcome.stderr
 
 

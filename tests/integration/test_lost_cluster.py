@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from ops.config import S3Repository
 from ops.errors import Exit
 
 from ..waiting import wait_until
@@ -36,6 +37,7 @@ class Lost:
     """What is left: the drill host, when all else died, and when each row was acknowledged before that."""
 
     fleet: Fleet
+    settings: S3Repository
     archiver: Archiver
     died: datetime
     acknowledged: dict[int, datetime]
@@ -83,7 +85,7 @@ def lost(weed: Weed) -> Iterator[Lost]:
                 service.kill()
                 os.kill(int((found.primary.data_dir / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
             shutil.rmtree(found.primary.data_dir)
-            yield Lost(found, restoring, died, acknowledged)
+            yield Lost(found, settings, restoring, died, acknowledged)
         finally:
             service.kill()
             restoring.kill()
@@ -115,3 +117,30 @@ def test_a_drill_to_latest_proves_the_newest_commit_of_the_live_tail(lost: Lost)
     assert (code, failed(evidence), evidence["failure"]) == (Exit.OK, {}, None), json.dumps(evidence)
     newest = datetime.fromisoformat(evidence["newest_commit"]["time"])
     assert lost.died - newest <= PROMISED
+
+
+def test_what_was_restored_goes_on_as_the_cluster(lost: Lost, archivers: Callable[[Host], Archiver]) -> None:
+    """As docs/runbooks/restore.md says it of a new host, with archiving: no gap, and the next restore has it all."""
+    host = lost.fleet.member("reborn")
+    service = archivers(host)
+    host.write_config(lost.settings, wal=service.settings())
+    outcome = host.ops("backup", "restore", "latest", "--to", host.data_dir, "--target", "latest")
+    assert outcome.returncode == 0, outcome.stderr
+    settings = host.data_dir / "postgresql.auto.conf"
+    host.write(settings, settings.read_text().replace("archive_mode = 'off'\n", ""))
+    host.configure(archive_command=service.command("push %p"))
+    host.start()
+    try:
+        service.start()
+        wait_until("recovery has ended", lambda: not host.value("select pg_is_in_recovery()"))
+        host.sql("insert into proof values (-1, 'on the new timeline')")
+        host.archive_all()
+        assert host.ops("backup", "create").returncode == 0
+        gaps = host.ops("wal", "gaps", "--json")
+        assert (gaps.returncode, json.loads(gaps.stdout)["holes"]) == (0, []), gaps.stdout
+        newest = host.value("select max(pg_xact_commit_timestamp(xmin)) from proof")
+    finally:
+        host.stop()
+    code, evidence = lost.fleet.run("latest")
+    assert (code, failed(evidence), evidence["timeline"]) == (Exit.OK, {}, 2), json.dumps(evidence)
+    assert datetime.fromisoformat(evidence["newest_commit"]["time"]) >= newest

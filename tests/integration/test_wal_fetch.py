@@ -19,6 +19,7 @@ from ops.model.segment import WalFile
 from ops.postgres.control import ControlData
 from ops.store.codec import seal
 from ops.store.repository import Repository, ensure
+from ops.wal.contract import FetchExit
 
 from ..waiting import wait_until
 from .fix_postgres import AS_POSTGRES, OPS, USER, Host
@@ -104,13 +105,13 @@ def test_an_old_file_at_the_destination_is_replaced_only_by_a_whole_one(database
 
 @pytest.mark.parametrize("standby", [False, True])
 @pytest.mark.parametrize("name", [LATER, "00000002.history", "000000020000000000000031"])
-def test_what_the_store_does_not_have_is_exit_1(
+def test_what_the_store_does_not_have_is_absent(
     database: Host, repository: Repository, name: str, standby: bool
 ) -> None:
     if standby:
         (database.data_dir / "standby.signal").touch()
     outcome = database.ops("wal", "fetch", name, DESTINATION)
-    assert (outcome.returncode, outcome.stderr, fetched(database)) == (1, "", None)
+    assert (outcome.returncode, outcome.stderr, fetched(database)) == (FetchExit.ABSENT, "", None)
 
 
 def test_a_recovery_is_not_told_that_a_gap_is_the_end(database: Host, repository: Repository) -> None:
@@ -119,7 +120,7 @@ def test_a_recovery_is_not_told_that_a_gap_is_the_end(database: Host, repository
     assert f"{NAMES[2]} is missing" in outcome.stderr
     assert NAMES[3] in outcome.stderr
     (database.data_dir / "standby.signal").touch()
-    assert database.ops("wal", "fetch", NAMES[2], DESTINATION).returncode == 1
+    assert database.ops("wal", "fetch", NAMES[2], DESTINATION).returncode == FetchExit.ABSENT
 
 
 def test_a_gap_at_the_end_of_4_gib_is_seen_too(database: Host, repository: Repository) -> None:
@@ -146,7 +147,7 @@ def test_a_damaged_object_stops_a_recovery_and_is_told_on_a_standby(
     database: Host, repository: Repository, change: Callable[[bytes], bytes], said: str
 ) -> None:
     replace(repository, NAMES[0], change)
-    for standby, code in ((False, 200), (True, 1)):
+    for standby, code in ((False, 200), (True, FetchExit.ABSENT)):
         if standby:
             (database.data_dir / "standby.signal").touch()
         outcome = database.ops("wal", "fetch", NAMES[0], DESTINATION)
@@ -194,7 +195,7 @@ def test_on_a_standby_the_store_is_asked_again_for_as_long_as_patience_lasts(
     database.write_config(absent, wal={"standby_patience": 2})
     start = time.monotonic()
     outcome = database.ops("wal", "fetch", NAMES[0], DESTINATION)
-    assert (outcome.returncode, time.monotonic() - start > 1) == (1, True)
+    assert (outcome.returncode, time.monotonic() - start > 1) == (FetchExit.ABSENT, True)
     assert "because this is a standby" in outcome.stderr
     database.write_config(absent, wal={"standby_patience": 30})
     process = fetching(database, NAMES[0])
@@ -209,7 +210,7 @@ def test_a_standby_that_is_being_promoted_does_not_wait_for_the_store(database: 
     database.write_config(nowhere, wal={"standby_patience": 60})
     (database.data_dir / "standby.signal").touch()
     (database.data_dir / "promote").touch()
-    assert database.ops("wal", "fetch", NAMES[0], DESTINATION, timeout=20).returncode == 1
+    assert database.ops("wal", "fetch", NAMES[0], DESTINATION, timeout=20).returncode == FetchExit.ABSENT
 
 
 def test_wrong_usage_and_configuration_stop_a_recovery(database: Host, repository: Repository) -> None:

@@ -20,6 +20,7 @@ from ops.store.base import Store
 from ops.store.repository import current
 
 from ..waiting import wait_until
+from .fix_archiver import CLIENT
 from .fix_postgres import USER, Host
 from .fix_store import Weed
 
@@ -126,16 +127,57 @@ def test_with_a_complete_archive_recovery_ends_at_the_target(restored: Host) -> 
     assert restored.value("select timeline_id from pg_control_checkpoint()") == 2
 
 
-@pytest.mark.parametrize(
-    "client",
-    ["/usr/bin/python3 -I -S /nowhere/python3.*/client.py", "/nowhere/python3 -I -S client.py", "kill -9 $$;"],
-    ids=["no client", "no Python", "killed"],
-)
-def test_recovery_stops_when_the_client_is_missing_or_killed(restored: Host, client: str) -> None:
+# What cannot answer: the first three do not come to the client's first line, and Python leaves with 1 from all but one.
+BROKEN = {
+    "no client": "/usr/bin/python3 -I -S /nowhere/python3.*/client.py",
+    "no Python": "/nowhere/python3 -I -S client.py",
+    "no standard library": f"PYTHONHOME=/nowhere /usr/bin/python3 -S {CLIENT}",
+    "half a client": "/usr/bin/python3 -I -S {base}/half.py",
+    "no packages": f"/usr/bin/python3 -I -S {CLIENT} --socket /nowhere --ops {{base}}/ops",
+}
+
+
+def broken(host: Host, how: str) -> str:
+    """A restore_command as it is deployed, with a client that cannot answer."""
+    host.write(host.base / "half.py", CLIENT.read_text()[:-1000] + "(")
+    host.write(host.base / "ops", "#!/usr/bin/python3 -IS\nfrom ops.__main__ import main\nmain()\n", mode=0o700)
+    return restore_command(BROKEN[how].format(base=host.base))
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_recovery_stops_when_the_client_cannot_even_begin(restored: Host, how: str) -> None:
     restored.write(restored.data_dir / "recovery.signal", "")
-    restored.configure(restore_command=restore_command(client))
+    restored.configure(restore_command=broken(restored, how))
     restored.start(check=False)
     stopped_before_it_promoted(restored, "could not restore file")
+
+
+def test_recovery_stops_when_the_client_is_killed(restored: Host) -> None:
+    restored.write(restored.data_dir / "recovery.signal", "")
+    restored.configure(restore_command=restore_command("kill -9 $$;"))
+    restored.start(check=False)
+    stopped_before_it_promoted(restored, "could not restore file")
+
+
+@pytest.mark.parametrize("how", ["no client", "no packages"])
+def test_a_standby_outlives_a_broken_client_and_can_be_promoted(restored: Host, how: str) -> None:
+    restored.recover(standby=True)
+    restored.start()
+    wait_until("it has caught up", lambda: rows(restored), until=lambda seen: seen == [1, 2, 3])
+    restored.configure(restore_command=broken(restored, how))
+    restored.sql("select pg_reload_conf()")
+    said = "can't open file" if how == "no client" else "No module named 'ops'"
+    wait_until("it asks the broken client", lambda: restored.log_text().count(said) >= 2)
+    assert restored.value("select pg_is_in_recovery()")
+    for timeline in (2, 3):  # the second time from one that has a history, which the server made itself
+        assert restored.value("select pg_promote(true, 30)")
+        restored.sql(f"insert into proof values ({2 + timeline})")
+        restored.sql("checkpoint")
+        assert restored.value("select timeline_id from pg_control_checkpoint()") == timeline
+        restored.stop()
+        restored.write(restored.data_dir / "standby.signal", "")
+        restored.start()
+    assert rows(restored) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("target", ["row 2", ""])

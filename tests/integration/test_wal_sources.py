@@ -12,6 +12,7 @@ import pytest
 from ops.model.segment import WalFile
 from ops.postgres.control import ControlData
 from ops.store.repository import ensure
+from ops.wal.contract import FetchExit
 
 from .fix_archiver import Archiver
 from .fix_postgres import USER, Host
@@ -96,7 +97,7 @@ def test_a_file_that_the_first_has_lost_or_damaged_comes_from_the_second(sites: 
 
 
 def test_a_site_that_is_away_is_not_missed_but_keeps_a_recovery_from_ending(sites: Sites) -> None:
-    assert sites.fetch(LATER)[0] == 1
+    assert sites.fetch(LATER)[0] == FetchExit.ABSENT
     sites.away(0)
     assert sites.fetch(NAMES[0])[0] == 0
     code, said = sites.fetch(LATER)
@@ -124,8 +125,8 @@ def test_a_standby_waits_for_no_site_but_the_first_that_answers(sites: Sites) ->
     sites.path(0, NAMES[0]).unlink()
     assert sites.fetch(NAMES[0])[0] == 0, "a gap: WAL after it is there"
     sites.away(1)
-    assert sites.fetch(LATER) == (1, "")
-    assert sites.fetch(NAMES[0])[0] == 1, "it asks its primary"
+    assert sites.fetch(LATER) == (FetchExit.ABSENT, "")
+    assert sites.fetch(NAMES[0])[0] == FetchExit.ABSENT, "it asks its primary"
     assert sites.fetch(NAMES[1]) == (0, "")
 
 
