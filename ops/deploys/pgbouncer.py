@@ -7,10 +7,8 @@ against the name of the router that they asked for.
 
 from __future__ import annotations
 
-from pyinfra.operations import server
-
 from ops.deploys.base import CA_FILE
-from ops.deploys.operations import config_file, current, directory, packages, secret_file, service, text_file
+from ops.deploys.operations import account, config_file, current, directory, packages, secret_file, service, text_file
 from ops.deploys.pki import Leaf
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import PROJECT
@@ -35,14 +33,7 @@ def pgbouncer(this: Host) -> None:
         return
     postgres, pooler = this.postgres, this.inventory.pooler(this.cluster)
     packages(name="Install PgBouncer", names=["pgbouncer"])
-    server.user(  # noqa: S604  a login shell's path, not a flag
-        name=f"Make the user {USER}",
-        user=USER,
-        system=True,
-        shell="/usr/sbin/nologin",
-        home="/nonexistent",
-        create_home=False,
-    )
+    account(name=f"Make the user {USER}", user=USER)
     material = this.issue(leaf(this))
     config_file("base/certificate.crt.j2", CERTIFICATE, certificate=material.certificate)
     secret_file(name=f"Write {KEY}", dest=KEY, content=lambda: material.key, user=USER)

@@ -4,35 +4,47 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ops.deploys.inventory import Inventory, load
 from ops.errors import Exit, OpsError, Unreachable
+from ops.lab import inventory as lab_inventory
 from ops.lab import paths, ssh
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 INVENTORY = Path("inventories/lab/hosts.py")
 _OPERATION = re.compile(r"--> Starting operation: (.*)")
 
-# What must go on running through a deploy that changes nothing: unit, or the process of a file with its pid.
-PROCESSES = {
-    "etcd": "systemctl show -P ExecMainStartTimestamp etcd",
-    "patroni": "systemctl show -P ExecMainStartTimestamp patroni",
-    "postgres": "ps -o lstart= -p $(head -1 /var/lib/postgresql/*/*/postmaster.pid)",
-    "pgbouncer": "systemctl show -P ExecMainStartTimestamp pgbouncer",
-    "haproxy": "systemctl show -P ExecMainStartTimestamp haproxy",
-    "seaweedfs": "systemctl show -P ExecMainStartTimestamp seaweedfs",
-    "ops-archiver": "systemctl show -P ExecMainStartTimestamp ops-archiver",
-    "ops-heartbeat": "systemctl show -P ExecMainStartTimestamp ops-heartbeat",
-    "redis-server": "systemctl show -P ExecMainStartTimestamp redis-server",
-    "redis-sentinel": "systemctl show -P ExecMainStartTimestamp redis-sentinel",
-}
+# What must go on running through a deploy that changes nothing: units, and the process of PostgreSQL.
+UNITS = (
+    "etcd",
+    "haproxy",
+    "ops-archiver",
+    "ops-heartbeat",
+    "patroni",
+    "pgbouncer",
+    "redis-sentinel",
+    "redis-server",
+    "seaweedfs",
+)
+PROCESSES = (*UNITS, "postgres")
+_STARTED = "ExecMainStartTimestamp"
+_START_TIMES = (
+    f"systemctl show -p Id -p {_STARTED} {' '.join(UNITS)}; echo; echo Id=postgres; "
+    f"echo {_STARTED}=$(ps -o lstart= -p $(head -1 /var/lib/postgresql/*/*/postmaster.pid) 2>/dev/null)"
+)
 
 
 @dataclass(frozen=True)
@@ -118,27 +130,52 @@ def sql(host: str, statement: str, database: str = "postgres") -> str:
     return ask(host, f"cd / && runuser -u postgres -- psql -XAtqv ON_ERROR_STOP=1 -d {database} -c '{quoted}'")
 
 
-def leader(members: Iterable[str]) -> str:
+def members(host: str) -> list[dict[str, Any]]:
+    """The members of its cluster as Patroni on `host` has them; Unreachable where it does not say.
+
+    Asked from here, without a login and the start of a program there: whoever waits asks it often.
+    """
+    inventory = _declared()
+    cluster = inventory.cluster_of(host)
+    assert cluster
+    url = f"https://{_addresses()[host]}:{inventory.patroni(cluster).port}/cluster"
+    try:
+        trust = ssl.create_default_context(cafile=inventory.site.pki / "ca.crt")
+        with urllib.request.urlopen(url, timeout=5, context=trust) as answer:
+            return list(json.load(answer).get("members", []))
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"Patroni on {host} does not answer", detail=str(error)) from None
+
+
+@cache
+def _declared() -> Inventory:
+    return load(CHECKOUT / INVENTORY)
+
+
+@cache
+def _addresses() -> dict[str, str]:
+    return {host.name: str(host.address) for host in lab_inventory.read(paths.from_environment())}
+
+
+def leader(hosts: Iterable[str]) -> str:
     """The member that leads, asked of whichever answers; Unreachable where none knows."""
-    for host in members:
-        outcome = run(host, "ops cluster show --json", deadline=20)
-        try:
-            document = json.loads(outcome.stdout)
-        except ValueError:
-            continue
-        for member in document.get("members", []):
-            if member["role"] == "leader" and member["state"] == "running":
-                return str(member["name"])
+    for host in hosts:
+        with suppress(Unreachable):
+            for member in members(host):
+                if member["role"] == "leader" and member["state"] == "running":
+                    return str(member["name"])
     raise Unreachable("no member knows a leader")
 
 
 def start_times(hosts: Iterable[str]) -> dict[str, str]:
     """When each service of each host was started: `pg1 etcd` -> a moment. What a host lacks is left out."""
-    script = "; ".join(f'echo "{name}=$({command} 2>/dev/null)"' for name, command in PROCESSES.items())
+    asked = list(hosts)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = list(pool.map(lambda host: ask(host, _START_TIMES), asked))
     found = {}
-    for host in hosts:
-        for line in ask(host, script).splitlines():
-            name, _, moment = line.partition("=")
-            if moment.strip():
-                found[f"{host} {name}"] = moment.strip()
+    for host, answer in zip(asked, answers, strict=True):
+        for block in answer.split("\n\n"):
+            shown = dict(line.split("=", 1) for line in block.splitlines())
+            if shown[_STARTED]:
+                found[f"{host} {shown['Id'].removesuffix('.service')}"] = shown[_STARTED]
     return found

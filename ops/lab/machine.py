@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from ops.errors import OpsError
-from ops.lab import cgroups, disk, network
+from ops.lab import cgroups, disk, network, ssh
 from ops.lab.commands import eventually
 from ops.lab.disk import Disk
 from ops.lab.inventory import LabHost
@@ -115,6 +115,7 @@ def start(lab: Lab, its_disk: Disk, hosts: Sequence[LabHost]) -> None:
 
 def stop(lab: Lab, host: str, its: Running | None) -> list[str]:
     """End every process of a host at once (the disk stays); returns the names of what would not go."""
+    ssh.close(lab, host)
     left = cgroups.kill(lab, host)
     if its and not _end(its.process):  # it is in that cgroup, unless somebody moved it
         left.add(its.pid)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from ops.errors import OpsError
+from ops.errors import OpsError, Unreachable
 from ops.lab import drive
 from ops.lab.drive import CHECKOUT, Deployed
 
@@ -52,14 +52,21 @@ class Fleet:
         return drive.leader(MEMBERS)
 
     def wait_until_healthy(self) -> str:
-        """The leader, once every member is healthy and a quorum standby streams."""
+        """The leader, once every member is healthy."""
+        return wait_until_healthy(MEMBERS)
 
-        def look() -> str:
-            for member in MEMBERS:
-                drive.ask(member, "ops cluster show", deadline=20)
-            return self.leader()
 
-        return wait_until("every member is healthy", look, deadline=120)
+def wait_until_healthy(members: Sequence[str]) -> str:
+    """The leader of a cluster, once each of its members sees a leader and nobody who is not well."""
+
+    def look() -> str:
+        for member in members:
+            unwell = [one["name"] for one in drive.members(member) if one["state"] not in ("running", "streaming")]
+            if unwell:
+                raise Unreachable(f"{member} sees {', '.join(unwell)} unwell")
+        return drive.leader(members)
+
+    return wait_until(f"{', '.join(members)} are healthy", look, deadline=120)
 
 
 @pytest.fixture(scope="session")

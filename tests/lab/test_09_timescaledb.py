@@ -23,7 +23,7 @@ from ops.lab import drive, paths
 from ops.lab.drive import CHECKOUT, Deployed
 
 from .apt_repository import EXTENSION, LOADER, SUITE, AptRepository, Signer, served
-from .conftest import Fleet, ops, wait_until
+from .conftest import Fleet, ops, wait_until, wait_until_healthy
 
 pytestmark = pytest.mark.lab
 
@@ -112,17 +112,6 @@ def installed(host: str) -> list[str]:
     return [line.split()[1] for line in listed.stdout.splitlines() if line.startswith("installed ")]
 
 
-def wait_until_healthy() -> str:
-    """The leader, once both members are as they should be."""
-
-    def look() -> str:
-        for member in ANALYTICS:
-            drive.ask(member, "ops cluster show", deadline=20)
-        return drive.leader(ANALYTICS)
-
-    return wait_until("the analytics cluster is healthy", look, deadline=120)
-
-
 def test_without_its_packages_the_cluster_is_left_out_and_the_rest_is_deployed(fleet: Fleet) -> None:
     outcome = ops("preflight", str(drive.INVENTORY), "--json")
     assert outcome.returncode == 0, outcome.stderr
@@ -151,7 +140,7 @@ def test_packages_that_another_key_has_signed_are_refused(site: Site) -> None:
 def test_the_pinned_version_is_installed_preloaded_and_created(site: Site) -> None:
     site.declare(required=True, version="2.27.*")
     site.deploy()
-    leader = wait_until_healthy()
+    leader = wait_until_healthy(ANALYTICS)
     for host in ANALYTICS:
         assert installed(host) == [f"{OLD}~debian12"] * 2, "the repository has a newer one"
         assert drive.run(host, "apt-get -s dist-upgrade").stdout.count("Inst timescaledb") == 0, "and the pin holds"
@@ -186,7 +175,7 @@ def test_what_is_installed_needs_no_source(site: Site) -> None:
 def test_a_newer_pin_upgrades_every_member_and_then_the_extension(site: Site) -> None:
     site.declare(required=True, version="2.28.*")
     site.deploy()
-    leader = wait_until_healthy()
+    leader = wait_until_healthy(ANALYTICS)
     assert [installed(host) for host in ANALYTICS] == [[f"{NEW}~debian12"] * 2] * 2
     assert sql(leader, "SELECT timescaledb_version()") == NEW
     replica = next(host for host in ANALYTICS if host != leader)
