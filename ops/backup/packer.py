@@ -96,7 +96,8 @@ class Packer:
         self.packs = packs
         self._repository = repository
         self._key = key
-        self._compressor = zstandard.ZstdCompressor(level=level)
+        # A restore of sealed blocks takes the tag's word and this checksum's, and does not name them again.
+        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True)
         self._target = target
         self._builder: Builder | None = None
         self._number = -1
