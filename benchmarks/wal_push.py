@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def ours(host: Host, weed: Weed, bucket: str) -> Iterator[Ready]:
     archiver = Archiver(host)
     host.write_config(weed.settings(bucket), wal=archiver.settings())
     archiver.start()
+    time.sleep(2)  # it has just begun, and runs for weeks: what it opens first is open
     try:
         yield Ready(archiver.command("push %p"), archiver.pid)
         _memory.append(_peak(archiver.pid))

@@ -31,6 +31,11 @@ class Access:
         self._lock = threading.RLock()
         self._rest, self._rest_until = _FIRST_REST, 0.0
 
+    def open(self) -> None:
+        """Open every store now, a third of a second each, and ask nothing of it; OpsError as it would come later."""
+        for access in (self, *self.others().values()):
+            access._store(patient=True)
+
     def repository(
         self, data_dir: Path | None, system_identifier: int | None = None, *, patient: bool = True
     ) -> Repository:

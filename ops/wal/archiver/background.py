@@ -41,6 +41,8 @@ class Background:
 
     def run(self, stop: threading.Event) -> None:
         """Returns when `stop` is set and what was begun has ended."""
+        with suppress(OpsError):  # so that the first file does not wait for it, and hears what is wrong
+            self._access.open()
         duties: list[tuple[str, Callable[[Path], None], float]] = [
             ("look-ahead", self._look_ahead, 1.0),
             ("catch-up", self._catch_up, _CATCH_UP_EVERY),
