@@ -8,7 +8,7 @@ killed is begun again, and keeps what it finds in place.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,8 +177,10 @@ class _Restore:
 
     def _unpack(self, files: list[File], point: str) -> None:
         wanted, packs = stretches(files, self.manifest.backup.block_size), self.contents.packs
+        # Neighbouring packs have parts of the same large file, and only one worker at a time can write to that.
+        apart = _apart(sorted(wanted), self.workers)
         _in_parallel(
-            self.workers, lambda number: self.unpacker.unpack(packs[number], wanted[number], point=point), wanted
+            self.workers, lambda number: self.unpacker.unpack(packs[number], wanted[number], point=point), apart
         )
 
     def _label(self) -> None:
@@ -187,6 +189,12 @@ class _Restore:
             # As pg_backup_stop returned it, but for the paths: recovery makes these links anew from it.
             spaces = {oid: str(path) for oid, path in self.spaces.items()}
             _write_text(self.directory / "tablespace_map", tablespace_map(spaces))
+
+
+def _apart(items: Sequence[Item], workers: int) -> list[Item]:
+    """The items in an order in which those that are worked on at the same time lie far from each other."""
+    stride = -(-len(items) // workers)
+    return [item for start in range(stride) for item in items[start::stride]]
 
 
 def _in_parallel(workers: int, action: Callable[[Item], None], items: Iterable[Item]) -> None:

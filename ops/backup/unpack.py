@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # One GET brings at most this much; what lies between two wanted blocks is read along up to GAP bytes.
 RANGE = 8 * 1024 * 1024
 GAP = 256 * 1024
+# Neighbouring blocks are written together up to this many bytes.
+_TOGETHER = 2 * 1024 * 1024
 # A pack up to this size comes in one piece, if most of it is wanted: those of a database of up to 3 GiB.
 _WHOLE = 12 * 1024 * 1024
 
@@ -226,17 +228,24 @@ def _naming(pack: PackRef, path: str) -> Iterator[None]:
 
 
 class _Files:
-    """Files below `root`. The last one stays open: neighbours in a pack are neighbours in a file."""
+    """Files below `root`. The last one stays open: neighbours in a pack are neighbours in a file.
+
+    They are written together, too: while a worker writes to a file, others that want to do so wait for its lock.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._path = ""
         self._handle = -1
+        self._pending: list[bytes | memoryview] = []
+        self._start = self._end = 0  # where in the file the pending ones belong
 
     def __enter__(self) -> _Files:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._pending.clear()  # whoever fails here leaves a directory that no server starts in
         self._close()
 
     def read(self, target: Target) -> bytes:
@@ -248,11 +257,22 @@ class _Files:
         return os.pread(self._handle, target.length, target.offset)
 
     def write(self, target: Target, plain: bytes | memoryview) -> None:
+        """Written at the end of the context at the latest; `plain` is not to change until then."""
+        if target.path != self._path or target.offset != self._end or self._end - self._start >= _TOGETHER:
+            self._flush()
+            self._start = self._end = target.offset
         self._open(target.path, os.O_WRONLY | os.O_CREAT)
-        position, rest = target.offset, memoryview(plain)
-        while rest:
-            count = os.pwrite(self._handle, rest, position)
-            position, rest = position + count, rest[count:]
+        self._pending.append(plain)
+        self._end += target.length
+
+    def _flush(self) -> None:
+        while self._pending:
+            count = os.pwritev(self._handle, self._pending, self._start)
+            self._start += count
+            while self._pending and count >= len(self._pending[0]):
+                count -= len(self._pending.pop(0))
+            if count:
+                self._pending[0] = memoryview(self._pending[0])[count:]
 
     def _open(self, path: str, flags: int) -> None:
         if path != self._path:
@@ -261,6 +281,7 @@ class _Files:
             self._path = path
 
     def _close(self) -> None:
+        self._flush()
         if self._handle >= 0:
             os.close(self._handle)
         self._path, self._handle = "", -1
