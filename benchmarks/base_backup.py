@@ -58,7 +58,7 @@ class Tool:
 
 def ours(host: Host, weed: Weed, bucket: str) -> Commands:
     archiver = Archiver(host)
-    host.write_config(weed.settings(bucket), backup={"workers": 2}, wal=archiver.settings())
+    host.write_config(weed.settings(bucket), wal=archiver.settings())
     archiver.start()
     ops = f"OPS_CONFIG={host.config_file} {OPS}"
     return Commands(

@@ -160,13 +160,14 @@ class Wal(Model):
 
 
 class Backup(Model):
-    """Base backups. `wal_timeout`: how long to wait until the WAL that a backup needs is in the store. `verify_days`:
-    what was read and proven that long ago is read again by `ops backup verify`. `rate`: bytes a second that a
-    backup may send, on average, whatever the `bandwidth` of its repository. `page_checksums`: whether those of the
-    database are looked at on the way, at half a second of one core for each GiB that is new.
+    """Base backups. `workers` read, seal and store at the same time, and take turns at the processor with the store.
+    `wal_timeout`: how long to wait until the WAL that a backup needs is in the store. `verify_days`: what was read and
+    proven that long ago is read again by `ops backup verify`. `rate`: bytes a second that a backup may send, on
+    average, whatever the `bandwidth` of its repository. `page_checksums`: whether those of the database are looked at
+    on the way, at half a second of one core for each GiB that is new.
     """
 
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
     compression_level: Annotated[int, Field(ge=1, le=19)] = 1
     wal_timeout: Seconds = 300
     verify_days: Annotated[int, Field(ge=0)] = 28

@@ -11,6 +11,7 @@ import click
 
 from ops.backup import catalog, standing
 from ops.backup.standing import Verified, Window
+from ops.cli.heap import lean
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Shown, Steps, emit_json, pairs, print_error, seconds, size, table, timestamp
 from ops.drill import records
@@ -44,6 +45,7 @@ def create(
     """
     from ops.backup.create import create as create_backup  # noqa: PLC0415 - who only looks needs no psycopg
 
+    lean()
     config = begin(config_file, repository=repository_name)
     taken = create_backup(config, open_store(config.repository), Shown(Steps()), here=here)
     if as_json:

@@ -11,6 +11,7 @@ import click
 
 from ops.backup.mirror import Copied, Lag, lag
 from ops.backup.mirror import mirror as mirror_to
+from ops.cli.heap import lean
 from ops.cli.host import as_json_flag, begin, configured, identified, repository_of
 from ops.cli.output import Shown, Steps, emit_json, print_error, seconds, size, table
 from ops.config import Config
@@ -40,6 +41,7 @@ def mirror(  # noqa: PLR0917
     from at all times. Safe to repeat; goes on where it was killed. Exit 0: they have it all. 1: something is missing,
     or damaged and could not be copied. 3: a repository gave no answer (the others were still looked after).
     """
+    lean()
     config = begin(config_file)
     config.at(name)  # a name that there is not is a mistake in the command
     if not config.repositories:

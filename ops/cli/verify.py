@@ -11,6 +11,7 @@ import click
 
 from ops.backup.verify import Damage, Report
 from ops.backup.verify import verify as verify_backups
+from ops.cli.heap import lean
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import Shown, Steps, emit_json, pairs, print_error, size, timestamp
 from ops.errors import Exit
@@ -39,6 +40,7 @@ def verify(  # noqa: PLR0917
     What "lately" is says backup.verify_days; the store remembers what was verified when. Exit 0: all is as it was put.
     1: something is damaged, and the backups, files and times that it costs are named. 3: could not find out.
     """
+    lean()
     config = begin(config_file, repository=repository_name)
     repository = repository_of(config, system_identifier)
     now = int(time.time() * 1_000_000)

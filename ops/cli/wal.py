@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ops.cli.heap import lean
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.lazy import LazyGroup
 from ops.cli.output import emit_json, pairs, print_error, seconds, size, table, timestamp
@@ -155,6 +156,7 @@ def archiver_command(socket: Path | None, config_file: Path | None) -> None:
     from ops.wal.archiver.server import run  # noqa: PLC0415
     from ops.wal.archiver.service import Service  # noqa: PLC0415
 
+    lean()
     config = begin(config_file)
     source = Path(config_file or os.environ.get("OPS_CONFIG") or DEFAULT_PATH).absolute()
     stop = threading.Event()

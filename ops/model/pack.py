@@ -29,8 +29,8 @@ NO_CIPHER = 0
 AES_256_GCM = 1
 _ZEROS = bytes(16)
 
-# A pack is closed when it reaches either, or is smaller if it was told so: 32 MiB keep a PUT efficient and two workers
-# below 100 MiB of memory, 4096 blocks (512 MiB of very compressible pages) keep the index below 208 KiB.
+# A pack is closed when it reaches either, or is smaller if it was told so: 32 MiB keep a PUT efficient and four workers
+# below 128 MiB of memory, 4096 blocks (512 MiB of very compressible pages) keep the index below 208 KiB.
 TARGET_SIZE = 32 * 1024 * 1024
 MAX_BLOCKS = 4096
 
