@@ -120,15 +120,16 @@ def test_a_full_disk_is_foretold_and_drops_nothing_and_archiving_resumes_alone(s
         proxy.fault = "refused"
         looks: list[tuple[float, dict[str, float]]] = []
         while journal.ended is None:
-            looks.append((time.monotonic(), server.status()["pg_wal"]))
+            at, status = time.monotonic(), server.status()
+            # What was archived before may just have been removed with its notes; from a few new ones the rate is known.
+            if status["queue"] >= 5:
+                looks.append((at, status["pg_wal"]))
             time.sleep(0.5)
     full = journal.ended
     assert "No space left on device" in host.log_text()
 
     # It was foretold, and never later than it came.
-    foretold = [
-        (full - at, look["full_in_seconds"]) for at, look in looks if at < full and look["full_in_seconds"] is not None
-    ]
+    foretold = [(full - at, look["full_in_seconds"]) for at, look in looks if at < full]
     assert all(said <= 1.25 * left + 2 for left, said in foretold), foretold
     assert any(said < 10 and left > 5 for left, said in foretold), foretold
     assert foretold[0][1] > 2 * foretold[-1][1], foretold
