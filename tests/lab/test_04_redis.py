@@ -67,6 +67,18 @@ def wait_until_formed() -> str:
     return wait_until("the group has one master, which all follow", look, deadline=120)
 
 
+def wait_until_watched() -> None:
+    """Each Sentinel has heard from both replicas of the new master. One that has not finds nobody to promote, and does
+    not try again for two minutes.
+    """
+
+    def heard() -> list[int]:
+        asked = f"redis-operator -p 26379 SENTINEL REPLICAS {GROUP}"
+        return [drive.ask(server, asked).count("master-link-status\nok\n") for server in SERVERS]
+
+    wait_until("the Sentinels know the replicas", heard, until=[2, 2, 2].__eq__)
+
+
 def without_password(server: str, arguments: str) -> str:
     return drive.ask(server, f"timeout 10 redis-cli -h {server} {arguments} PING 2>&1 || true")
 
@@ -143,6 +155,7 @@ def test_after_failovers_a_deploy_changes_and_restarts_nothing(fleet: Fleet) -> 
     second = wait_until_formed()
     assert second != first
     assert said == f"{second} is the master"
+    wait_until_watched()
     drive.ask(second, "systemctl kill --signal KILL redis-server")
     wait_until("the Sentinels promote another server", master, until=lambda name: name != second)
     third = wait_until_formed()
