@@ -142,11 +142,11 @@ def _switch_over(leader: str) -> Switched:
 
 
 def _fail_over(caches: list[str]) -> tuple[str, str]:
-    """The master before and after."""
-    before = _master(caches)
+    """The master before and after; returns once every Sentinel and every server goes by it."""
+    before = _master(caches[0])
     _sentinel(caches[0], f"SENTINEL FAILOVER {REDIS_GROUP}")
     deadline = time.monotonic() + 60
-    while (after := _master(caches)) == before:
+    while (after := _master(caches[0])) == before or not _agreed(caches, after):
         if time.monotonic() > deadline:
             raise OpsError(
                 "Sentinel did not fail the cache over within 60 s",
@@ -156,8 +156,17 @@ def _fail_over(caches: list[str]) -> tuple[str, str]:
     return before, after
 
 
-def _master(caches: list[str]) -> str:
-    return _sentinel(caches[0], f"SENTINEL GET-MASTER-ADDR-BY-NAME {REDIS_GROUP}").split()[0]
+def _agreed(caches: list[str], master: str) -> bool:
+    followed = f"master_host:{master}\n"
+    replicas = [drive.ask(host, "redis-operator INFO replication | tr -d '\\r'") for host in caches if host != master]
+    return all(_master(host) == master for host in caches) and all(
+        followed in replica and "master_link_status:up" in replica for replica in replicas
+    )
+
+
+def _master(host: str) -> str:
+    """Who that is for the Sentinel on `host`."""
+    return _sentinel(host, f"SENTINEL GET-MASTER-ADDR-BY-NAME {REDIS_GROUP}").split()[0]
 
 
 def _sentinel(host: str, question: str) -> str:
