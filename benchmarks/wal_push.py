@@ -55,8 +55,8 @@ def ours(host: Host, weed: Weed, bucket: str) -> Iterator[Ready]:
     archiver = Archiver(host)
     host.write_config(weed.settings(bucket), wal=archiver.settings())
     archiver.start()
-    time.sleep(2)  # it has just begun, and runs for weeks: what it opens first is open
     try:
+        time.sleep(2)  # it has just begun, and runs for weeks: what it opens first is open
         yield Ready(archiver.command("push %p"), archiver.pid)
         _memory.append(_peak(archiver.pid))
     finally:
