@@ -30,6 +30,9 @@ pytestmark = pytest.mark.integration
 TABLES, ROWS = 6, 15000  # each about a pack's worth, in a file of its own
 
 
+WORKERS = 1  # a pack goes by the key that it was begun with: were all begun at once, a rotation would come too late
+
+
 class Rotator(Silent):
     """Changes both kinds of key, by another process, once two packs are stored; nothing is read meanwhile."""
 
@@ -52,7 +55,7 @@ def host(hosts: Callable[[str], Host], s3_settings: S3Repository) -> Host:
     """A server with an encrypted repository in S3 and one backup in it."""
     host = hosts("pg")
     host.initdb()
-    host.write_config(s3_settings)
+    host.write_config(s3_settings, backup={"workers": WORKERS})
     run(host, "repository", "init")  # by one process, so that there is one data key
     host.archive()
     host.start()
@@ -115,7 +118,7 @@ def test_all_backups_restore_after_a_rotation_in_the_middle_of_one(
 
     def rotate() -> None:
         host.write_key("newer", base64.b64encode(os.urandom(32)).decode())
-        host.write_config(s3_settings, keys={"current": "newer"})
+        host.write_config(s3_settings, backup={"workers": WORKERS}, keys={"current": "newer"})
         rotated = run(host, "keys", "rotate", "--data-key")
         assert rotated["wrapped"] == [old]
         made.append(rotated["made"])
@@ -152,7 +155,7 @@ def test_a_run_that_has_not_heard_of_the_new_key_ends_with_the_old_one(
 
     def rotate() -> None:
         host.write_key("newer", base64.b64encode(os.urandom(32)).decode())
-        host.write_config(s3_settings, keys={"current": "newer"})
+        host.write_config(s3_settings, backup={"workers": WORKERS}, keys={"current": "newer"})
         run(host, "keys", "rotate", "--data-key")
         (host.keys.directory / "test").unlink()
 
