@@ -23,6 +23,7 @@ GROUPS = {
     "drill": "Prove that a restore works, against real data.",
     "drift": "Where the running fleet differs from what the inventory declares.",
     "etcd": "Who keeps the leader lock, and who no longer does.",
+    "failover": "Whether a failover would go well, and proof that one did.",
     "heartbeat": "The row a second that restore drills are measured by.",
     "keys": "The keys of an encrypted repository, and what would be lost with them.",
     "lab": "The local fleet: real hosts on this machine.",
@@ -34,7 +35,7 @@ GROUPS = {
 
 
 # Modules that only the controller has: a host gets neither its wing of `ops` nor what that needs.
-_CONTROLLER_ONLY = ("ops.deploys", "ops.lab", "pyinfra")
+_CONTROLLER_ONLY = ("ops.deploys", "ops.failover", "ops.lab", "pyinfra")
 
 
 class LazyGroups(click.Group):

@@ -51,7 +51,7 @@ def _wheelhouse(name: str, *, with_ops: bool) -> Wheelhouse:
 def _own_source() -> list[Path]:
     """What hosts get. The controller's wing stays away: a change in it must not have services restarted on them."""
     modules = sorted((PROJECT / "ops").rglob("*.py"))
-    wing = (PROJECT / "ops" / "deploys", PROJECT / "ops" / "lab")
+    wing = tuple(PROJECT / "ops" / name for name in ("deploys", "failover", "lab"))
     return [PROJECT / "pyproject.toml", *(file for file in modules if not set(wing) & set(file.parents))]
 
 

@@ -15,7 +15,8 @@
         leases/<what>/<number>          who takes a backup just now, with .beat-<n> and .end
         tombstones/<number>             what retention is about to remove, and since when
         copied/<pack id>.<pack id>      which pack of another repository was copied as which of this one
-        evidence/drills/<drill id>.json what a drill proved
+        evidence/drills/<drill id>.json what a restore drill proved
+        evidence/failovers/<id>.json    what a failover drill measured
 
 The system identifier keeps a rebuilt or upgraded cluster of the same name apart from its predecessor.
 """
@@ -113,6 +114,13 @@ class Layout:
 
     def drill(self, drill_id: str) -> str:
         return f"{self.drills}{drill_id}.json"
+
+    @property
+    def failovers(self) -> str:
+        return f"{self.root}evidence/failovers/"
+
+    def failover(self, drill_id: str) -> str:
+        return f"{self.failovers}{drill_id}.json"
 
 
 def cluster_root(prefix: str, cluster: str) -> str:

@@ -1,0 +1,1 @@
+"""What this host, or the whole fleet, tells Prometheus; and the status page, served."""

@@ -1,0 +1,1 @@
+"""Whether a failover would go well: everything that it hangs on is read, nothing is changed."""
