@@ -22,6 +22,7 @@ from ops.errors import OpsError
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = PROJECT / "build" / "wheels"
 _one_at_a_time = threading.Lock()
+_KINDS = ("*.py", "*.sql", "*.j2")  # what our own package is made of (pyproject.toml, package-data)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _wheelhouse(name: str, *, with_ops: bool) -> Wheelhouse:
 
 def _own_source() -> list[Path]:
     """What hosts get. The controller's wing stays away: a change in it must not have services restarted on them."""
-    modules = sorted((PROJECT / "ops").rglob("*.py"))
+    modules = sorted(file for kind in _KINDS for file in (PROJECT / "ops").rglob(kind))
     wing = tuple(PROJECT / "ops" / name for name in ("deploys", "failover", "lab"))
     return [PROJECT / "pyproject.toml", *(file for file in modules if not set(wing) & set(file.parents))]
 
