@@ -15,9 +15,8 @@ setup:  ## bring a bare Debian 12 machine to the point where all else works
 demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
 	@$(VENV)/ops lab demo
 
-test: setup lint  ## every test: integration and unit side by side, then the lab's, which share one fleet
-	@code=0; $(VENV)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests/integration tests/unit || code=1; \
-	$(VENV)/pytest tests/lab || code=1; exit $$code
+test: setup lint  ## every test: those of the lab, which share one fleet, and beside them integration and unit
+	@tests/run
 
 bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansible's, what a change costs a client, WAL beside pgBackRest
 	@set -e; for name in $(BENCHMARKS); do $(VENV)/python -m benchmarks.$$name; done

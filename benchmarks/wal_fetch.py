@@ -49,11 +49,13 @@ def archived(host: Host, weed: Weed, segments: int) -> Archived:
     shutil.chown(found.folder, USER, USER)
     host.initdb()
     host.configure(archive_mode="on", archive_command=f"cp %p {found.folder}/%f", max_wal_size="64GB",
-                   checkpoint_timeout="1h", log_timezone="UTC")  # fmt: skip
+                   checkpoint_timeout="1h", log_timezone="UTC", fsync="off", synchronous_commit="off")  # fmt: skip
     host.start()
     host.pg("pg_basebackup", "--checkpoint=fast", "--wal-method=none", "--no-sync", "-h", host.base,
             "-p", str(host.port), "-U", "postgres", "-D", found.base)  # fmt: skip
-    host.pg("pgbench", "-i", "-q", "-s5", "-h", host.base, "-p", str(host.port), "-U", "postgres", "postgres")
+    # Half of it is a bulk load, half are small transactions on what was loaded: quick to make, and both are replayed.
+    scale = str(max(1, segments // 2))
+    host.pg("pgbench", "-i", "-q", "-s", scale, "-h", host.base, "-p", str(host.port), "-U", "postgres", "postgres")
     while len(_names(found.folder)) < segments:
         host.pg("pgbench", "-n", "-c4", "-T2", "-h", host.base, "-p", str(host.port), "-U", "postgres", "postgres")
     host.sql("select pg_create_restore_point('end')")
