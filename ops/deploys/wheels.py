@@ -22,7 +22,7 @@ from ops.errors import OpsError
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = PROJECT / "build" / "wheels"
 _one_at_a_time = threading.Lock()
-_KINDS = ("*.py", "*.sql", "*.j2")  # what our own package is made of (pyproject.toml, package-data)
+_KINDS = ("*.py", "*.sql", "*.j2", "*.css", "*.js")  # what our own package is made of (pyproject.toml, package-data)
 
 
 @dataclass(frozen=True)
