@@ -30,6 +30,7 @@ GROUPS = {
     "plan": "What a deploy would do, and what that does to what runs.",
     "preflight": "Whether a fleet is fit for a deploy; changes nothing.",
     "repository": "The object storage that WAL and backups go to.",
+    "status": "Everything that is known of the fleet: on a screen, as JSON, as a page.",
     "wal": "Archive and fetch WAL; what PostgreSQL calls.",
 }
 

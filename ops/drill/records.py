@@ -45,7 +45,7 @@ def ids(repository: Repository) -> list[str]:
 def newest(repository: Repository, count: int) -> list[Evidence]:
     """The last `count` drills, oldest first; Damaged where one cannot be read."""
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda name: _read(repository, name), ids(repository)[-count:]))
+        return list(pool.map(lambda name: read(repository, name), ids(repository)[-count:]))
 
 
 def get(repository: Repository, drill_id: str) -> Evidence:
@@ -59,10 +59,11 @@ def get(repository: Repository, drill_id: str) -> Evidence:
             f"there is no drill {drill_id!r} of {repository.layout.cluster!r} in {repository.store.name}",
             hint=f"Did you mean {guess}? `ops drill list` shows them." if guess else "Run one: ops drill restore",
         )
-    return _read(repository, drill_id)
+    return read(repository, drill_id)
 
 
-def _read(repository: Repository, drill_id: str) -> Evidence:
+def read(repository: Repository, drill_id: str) -> Evidence:
+    """The drill of that id, which the store lists; Damaged where it cannot be read."""
     key = repository.layout.drill(drill_id)
     try:
         return Evidence.model_validate(json.loads(repository.store.get(key)))
