@@ -41,3 +41,16 @@ def barman_program(name: str) -> str:
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
         subprocess.run([home / "bin/pip", "install", "--quiet", BARMAN], check=True, stdout=sys.stderr)
     return str(program)
+
+
+def postgres_exporter() -> str:
+    """The command of Debian's postgres_exporter."""
+    home = PEERS / "postgres_exporter"
+    program = home / "usr/bin/prometheus-postgres-exporter"
+    if not program.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        package = "prometheus-postgres-exporter"
+        subprocess.run(["apt-get", "download", "-qq", package], cwd=home, check=True, stdout=sys.stderr)
+        for archive in home.glob(f"{package}_*.deb"):
+            subprocess.run(["dpkg-deb", "-x", archive, home], check=True)
+    return str(program)

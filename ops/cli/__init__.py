@@ -23,6 +23,7 @@ GROUPS = {
     "drill": "Prove that a restore works, against real data.",
     "drift": "Where the running fleet differs from what the inventory declares.",
     "etcd": "Who keeps the leader lock, and who no longer does.",
+    "exporter": "What only we know, for Prometheus, and the status page.",
     "failover": "Whether a failover would go well, and proof that one did.",
     "heartbeat": "The row a second that restore drills are measured by.",
     "keys": "The keys of an encrypted repository, and what would be lost with them.",

@@ -8,15 +8,14 @@ against the name of the router that they asked for.
 from __future__ import annotations
 
 from ops.deploys.base import CA_FILE
-from ops.deploys.operations import account, config_file, current, directory, packages, secret_file, service, text_file
+from ops.deploys.operations import account, config_file, current, directory, packages, secret_file, service
 from ops.deploys.pki import Leaf
 from ops.deploys.site import Host, section
-from ops.deploys.wheels import PROJECT
 
 USER = "pgbouncer"  # on the host, and in the database
 ROLE = {"login": True, "createdb": False, "member_of": [], "connection_limit": -1}  # without a password
-EXTENSION = "pend_pooler"
 CONSOLE = "postgres"  # who may use the console, through the socket
+MONITOR = "monitor"  # who may look at its figures on the console, by certificate
 SOCKET_DIR = "/run/pgbouncer"
 UNIT = "pgbouncer.service"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/pend-ops.conf"
@@ -38,11 +37,13 @@ def pgbouncer(this: Host) -> None:
     config_file("base/certificate.crt.j2", CERTIFICATE, certificate=material.certificate)
     secret_file(name=f"Write {KEY}", dest=KEY, content=lambda: material.key, user=USER)
     config_file("pgbouncer/listen.ini.j2", LISTEN, address=this.address, pooler=pooler, socket_dir=SOCKET_DIR)
-    config_file("pgbouncer/userlist.txt.j2", USERS, console=CONSOLE)
+    config_file("pgbouncer/userlist.txt.j2", USERS, console=CONSOLE, monitor=MONITOR)
     config_file(
         "pgbouncer/hba.conf.j2",
         HBA,
         console=CONSOLE,
+        monitor=MONITOR,
+        address=str(this.address),
         networks=this.inventory.site.networks,
         databases=list(postgres.databases),
         roles=[name for name, role in postgres.roles.items() if role.login],
@@ -58,6 +59,7 @@ def pgbouncer(this: Host) -> None:
         users=USERS,
         account=USER,
         console=CONSOLE,
+        monitor=MONITOR,
         certificate=CERTIFICATE,
         key=KEY,
         ca=CA_FILE,
@@ -75,12 +77,6 @@ def pgbouncer(this: Host) -> None:
         verb="reload",
         _serial=True,
     )
-
-
-def extension(this: Host) -> None:
-    """Where PostgreSQL looks for it: on every member, since any may be the one that makes it."""
-    for file in sorted((PROJECT / "sql" / "extensions").glob(f"{EXTENSION}*")):
-        text_file(file.read_text(), f"/usr/share/postgresql/{this.postgres.version}/extension/{file.name}")
 
 
 def leaf(this: Host) -> Leaf:

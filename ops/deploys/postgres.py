@@ -32,7 +32,7 @@ from ops.deploys.platform import OPS, WAL_CLIENT, bin_dir, data_dir
 from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres, Settings
 from ops.deploys.settings.timescaledb import EXTENSION
 from ops.deploys.site import Host, section
-from ops.deploys.wheels import wheelhouse
+from ops.deploys.wheels import PROJECT, wheelhouse
 from ops.model.command import restore_command
 from ops.model.settings import written
 from ops.model.sizing import MIB, analytics_member, sizes
@@ -43,6 +43,8 @@ PATRONI_YML = f"{PATRONI}/patroni.yml"
 CLUSTER_JSON = "/etc/ops/cluster.json"
 # Users that log in with a certificate of this common name, and with nothing else.
 CERTIFICATE_USERS = ("replicator", "rewind")
+# In each declared database, from sql/extensions/: what the pooler needs there, and what monitoring does.
+OWN_EXTENSIONS = ("pend_pooler", "pend_monitor")
 
 
 @section("PostgreSQL")
@@ -195,7 +197,7 @@ def _as_text(settings: Settings) -> dict[str, str]:
 def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
     """Roles, databases, extensions and the dynamic configuration: written as a file, applied by whoever leads."""
     assert this.cluster
-    pgbouncer.extension(this)
+    _own_extensions(this)
     directory("/etc/ops/secrets")
     logins = [name for name, role in settings.roles.items() if role.login]
     for name in logins:
@@ -213,7 +215,7 @@ def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
         "databases": {
             name: {
                 "owner": database.owner,
-                "extensions": [*PLATFORM_EXTENSIONS, pgbouncer.EXTENSION, *database.extensions],
+                "extensions": [*PLATFORM_EXTENSIONS, *OWN_EXTENSIONS, *database.extensions],
                 "connection_limit": database.connection_limit,
                 "settings": _as_text(database.settings),
             }
@@ -232,6 +234,13 @@ def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
     )
     if _speaks_for_its_cluster(this):
         converge(name=f"Restart who is due in {this.cluster}", command=f"{OPS} cluster restart")
+
+
+def _own_extensions(this: Host) -> None:
+    """Where PostgreSQL looks for them: on every member, since any may be the one that makes them."""
+    for name in OWN_EXTENSIONS:
+        for file in sorted((PROJECT / "sql" / "extensions").glob(f"{name}*")):
+            text_file(file.read_text(), f"/usr/share/postgresql/{this.postgres.version}/extension/{file.name}")
 
 
 def _speaks_for_its_cluster(this: Host) -> bool:

@@ -20,9 +20,10 @@ from pathlib import Path
 from ops.errors import OpsError
 
 PROJECT = Path(__file__).resolve().parents[2]
+# What of ops/ goes along: modules, queries, and what the status page is made of (package-data in pyproject.toml).
+PACKAGED = (".py", ".sql", ".j2", ".css", ".js")
 CACHE = PROJECT / "build" / "wheels"
 _one_at_a_time = threading.Lock()
-_KINDS = ("*.py", "*.sql", "*.j2", "*.css", "*.js")  # what our own package is made of (pyproject.toml, package-data)
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ def _wheelhouse(name: str, *, with_ops: bool) -> Wheelhouse:
 
 def _own_source() -> list[Path]:
     """What hosts get. The controller's wing stays away: a change in it must not have services restarted on them."""
-    modules = sorted(file for kind in _KINDS for file in (PROJECT / "ops").rglob(kind))
+    found = sorted(file for file in (PROJECT / "ops").rglob("*") if file.suffix in PACKAGED)
     wing = tuple(PROJECT / "ops" / name for name in ("deploys", "failover", "lab"))
-    return [PROJECT / "pyproject.toml", *(file for file in modules if not set(wing) & set(file.parents))]
+    return [PROJECT / "pyproject.toml", *(file for file in found if not set(wing) & set(file.parents))]
 
 
 def _digest(files: list[Path]) -> str:

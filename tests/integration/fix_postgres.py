@@ -90,6 +90,7 @@ class Host:
         self.config_file = base / "ops.toml"
         self.keys = Keys(directory=base / "keys")
         self.port = free_port()
+        self.listen = ""  # addresses beside the socket
 
     # -- the server ------------------------------------------------------------------------------------------
 
@@ -115,7 +116,7 @@ class Host:
 
     def start(self, *, check: bool = True) -> None:
         """Start the server; with `check` it has to accept connections (hot standby counts) within 60 s."""
-        options = f"-p {self.port} -k {self.base} -c listen_addresses="
+        options = f"-p {self.port} -k {self.base} -c listen_addresses={self.listen}"
         outcome = self.pg(
             "pg_ctl", "start", "--silent", "--wait" if check else "--no-wait", "--timeout=60",
             f"--pgdata={self.data_dir}", f"--log={self.log}", f"--options={options}", check=False,
