@@ -8,6 +8,7 @@ knows from the inventory which hosts it is for, and its module in ops/deploys/ i
 
 from ops.deploys.base import base
 from ops.deploys.etcd import etcd
+from ops.deploys.fleet import fleet
 from ops.deploys.haproxy import haproxy
 from ops.deploys.pgbouncer import pgbouncer
 from ops.deploys.platform import platform, postgres_packages
@@ -28,6 +29,7 @@ postgres_packages(this)  # the user `postgres` owns what the next line writes
 timescaledb(this)  # on all members, before one of them makes or updates the extension
 platform(this)  # PostgreSQL's archive_command is ours: before its first segment
 postgres(this)  # Patroni, the clusters, and what is declared in them
+fleet(this)  # what there is to look at, for whoever looks at more than one host
 schedules(this)  # backups, and what looks after them: there is something to back up now
 pgbouncer(this)  # it looks passwords up in the database
 haproxy(this)  # the way in, last: what it leads to is there

@@ -37,6 +37,7 @@ class Member(Model):
     port: Port = 5432
     api_port: Port = 8008
     pooler_port: Port = 6432
+    exporter_port: Port = 9630
 
 
 class Router(Model):
@@ -74,11 +75,13 @@ class Redis(Model):
 
 
 class Watch(Model):
-    """Another TLS endpoint whose certificate is looked at on the wire: `service` names it for people."""
+    """Another TLS endpoint whose certificate is looked at on the wire: `service` names it for people. `cluster` (or the
+    Redis group) is the one that needs it; empty: all PostgreSQL clusters do."""
 
     service: str
     address: str
     port: Port
+    cluster: str = ""
 
 
 class Fleet(Model):

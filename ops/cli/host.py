@@ -13,6 +13,7 @@ from ops.errors import UsageError
 
 if TYPE_CHECKING:
     from ops.config import Config
+    from ops.fleet import Fleet
     from ops.store.repository import Repository
 
 configured = click.option(
@@ -38,6 +39,23 @@ def begin(config_file: Path | None, cluster: str | None = None, repository: str 
     config = load(config_file).at(repository)
     become(config.postgres.user)
     return config.model_copy(update={"cluster": cluster}) if cluster else config
+
+
+def begin_watching() -> Fleet:
+    """The fleet map, once we are the user whose key identifies us: PostgreSQL's on a database host, `ops` on a
+    monitoring host."""
+    from ops.fleet import load  # noqa: PLC0415
+
+    fleet = load()
+    key = fleet.identity.key_file
+    try:
+        owner = pwd.getpwuid(key.stat().st_uid).pw_name
+    except (OSError, KeyError) as error:
+        raise UsageError(
+            f"could not find out whose {key} is", detail=str(error), hint="The deploy writes it."
+        ) from error
+    become(owner)
+    return fleet
 
 
 def repository_of(config: Config, system_identifier: int | None) -> Repository:

@@ -66,6 +66,16 @@ def hosts_serve_one_cluster(inventory: Inventory) -> None:
             )
 
 
+def monitoring_stands_apart(inventory: Inventory) -> None:
+    """Who watches must not fall with what is watched, and opens the repository as another user than PostgreSQL's."""
+    for host in inventory.groups.get("monitoring", ()):
+        if cluster := inventory.cluster_of(host):
+            raise UsageError(
+                f"{inventory.path}/hosts.py: host {host!r} is in 'monitoring' and in {cluster!r}",
+                hint="Give monitoring a host that serves no database: who watches must not fall with what is watched.",
+            )
+
+
 def drills_name_a_cluster(inventory: Inventory) -> None:
     """Restores of a cluster that there is."""
     if not inventory.groups.get("drill") or inventory.drill().cluster in inventory.clusters:
@@ -160,6 +170,7 @@ CHECKS = (
     needed_keys_are_there,
     etcd_can_vote,
     hosts_serve_one_cluster,
+    monitoring_stands_apart,
     drills_name_a_cluster,
     zones_hold_hosts_that_there_are,
     timescaledb_is_made_for_its_postgresql,

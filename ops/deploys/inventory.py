@@ -31,7 +31,7 @@ from ops.deploys.settings import (
 from ops.errors import UsageError
 
 # Groups that a service looks for, and prefixes of groups that there may be any number of.
-SERVICE_GROUPS = ("etcd", "object_store", "router", "drill")
+SERVICE_GROUPS = ("etcd", "object_store", "router", "drill", "monitoring")
 CLUSTER_PREFIX, REDIS_PREFIX = "pg_", "redis_"
 PREFIXES = {CLUSTER_PREFIX: "PostgreSQL cluster", REDIS_PREFIX: "set of Redis servers"}
 

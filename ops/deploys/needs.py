@@ -88,6 +88,7 @@ def _haproxy(inventory: Inventory, host: str) -> Iterator[Need]:
     if inventory.is_in(host, "router"):
         routes = [inventory.routing(cluster) for cluster in inventory.clusters]
         ports = {port for route in routes for port in (route.write_port, route.read_port)}
+        ports.add(haproxy.METRICS_PORT)
         yield Need("HAProxy", ("haproxy",), dict.fromkeys(ports, haproxy.UNIT), memory=256 * MIB)
 
 

@@ -1,6 +1,7 @@
 """Whether a failover of a cluster would go well: what was read of it, and what that means. Pure.
 
-`ops.readiness` reads a `Snapshot`; `CHECKS` judge it, one function each; `judge` makes one verdict of their findings.
+`ops.readiness` reads a `Snapshot`; the CHECKS of `ops.model.failover_checks` judge it, one function each, and its
+`judge` makes one verdict of their findings. Groups of Redis servers have a snapshot of their own, and the same verdict.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ Verdict = Literal["ok", "warning", "unknown", "failed"]
 
 @dataclass(frozen=True)
 class Slot:
-    """A replication slot of the primary. `retained` and `safe` are bytes of WAL: held, and until it is lost."""
+    """A replication slot of the primary. `retained` and `safe` are bytes of WAL: held, and until it is lost (None: it
+    may hold as much as the disk has). `status`: as pg_replication_slots says (reserved, extended, unreserved, lost)."""
 
     name: str
     active: bool
     retained: int
     safe: int | None = None
+    status: str = "reserved"
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,26 @@ class Server:
     slots: tuple[Slot, ...] = ()
     pending_restart: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)  # those that must be equal on all members
-    libraries: tuple[str, ...] = ()  # extension libraries that its disk has, of those that a database uses
+    libraries: tuple[str, ...] = ()  # extensions with versions that its disk has, of those that a database uses
     version: str = ""
     can_rewind: bool | None = None
+    rewind_lacks: tuple[str, ...] = ()  # what stands in the way of pg_rewind, in words
     nofailover: bool = False
+    api_trouble: str = ""  # why its Patroni did not answer; empty where it did
     disk_free: int | None = None
     disk_size: int | None = None
+    disk_trouble: str = ""
 
 
 @dataclass(frozen=True)
 class EtcdView:
-    """Members of etcd and who of them answers; `latency`: of a linearizable read, in seconds."""
+    """Members of etcd and who of them answers; `latency`: of a linearizable read, in seconds, where it took longest.
+    `troubles`: member -> why it does not count as healthy."""
 
     members: tuple[str, ...]
     healthy: tuple[str, ...]
     latency: float | None = None
+    troubles: dict[str, str] = field(default_factory=dict)
 
     @property
     def has_quorum(self) -> bool:
@@ -90,7 +98,8 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Proof:
-    """What the repository tells: the newest archived WAL, the newest good backup, the newest drill of each kind."""
+    """What the repository tells: when the newest WAL came to it, when the newest backup was committed, and the newest
+    drill of each kind with its outcome. None: there is none, or with `trouble` it could not be read."""
 
     wal_archived: datetime | None = None
     backup: datetime | None = None
@@ -114,12 +123,69 @@ class Snapshot:
     routers: tuple[RouterView, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     proof: Proof = Proof()
-    trouble: str = ""  # why the cluster as a whole could not be read
+    trouble: str = ""  # why no member's Patroni could tell of the cluster as a whole
+    extensions: tuple[str, ...] | None = None  # those that a database uses, with versions; None: nobody could be asked
 
     @property
     def leader(self) -> Server | None:
         """Who Patroni says leads."""
         return next((server for server in self.servers if server.role in ("leader", "standby_leader")), None)
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A Redis server as it tells of itself. `offset`: bytes of the replication stream that it has written or taken."""
+
+    name: str
+    reachable: bool
+    trouble: str = ""
+    is_master: bool | None = None
+    link_up: bool | None = None  # of a replica, to its master
+    offset: int | None = None
+
+
+@dataclass(frozen=True)
+class SentinelView:
+    """What a Sentinel says. `quorum`: the Sentinels that it knows suffice to agree on a failover and authorize it."""
+
+    name: str
+    reachable: bool
+    trouble: str = ""
+    master: str | None = None  # a host, as it is known by
+    quorum: bool | None = None
+    quorum_says: str = ""
+    down_after: float | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A master of a Redis Cluster and how many replicas are linked to it. `slots` are ranges, as CLUSTER NODES says."""
+
+    master: str
+    slots: tuple[str, ...]
+    replicas: int
+
+
+@dataclass(frozen=True)
+class RedisCluster:
+    """What a node says of its cluster. `slots_ok`: of 16384."""
+
+    state: str
+    slots_ok: int
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class RedisSnapshot:
+    """A group of Redis servers at one moment, read and not judged."""
+
+    cluster: str
+    taken: datetime
+    mode: Literal["standalone", "sentinel", "cluster"]
+    servers: tuple[RedisServer, ...]
+    sentinels: tuple[SentinelView, ...] = ()
+    nodes: RedisCluster | None = None
+    certificates: tuple[Certificate, ...] = ()
 
 
 @dataclass(frozen=True)
