@@ -24,9 +24,10 @@ from ops.cli.output import Steps, print_error
 from ops.deploys.inventory import load
 from ops.deploys.wheels import PROJECT
 from ops.errors import OpsError
+from ops.failover.clients import Running, writing
+from ops.failover.ways import through_router
 from ops.lab import drive
 from ops.lab.paths import DEFAULT_INVENTORY
-from ops.lab.writer import Journal, through_router, writing
 
 CLUSTER, DATABASE = "pg_main", "pend_production"
 # Each value differs from the one before, so that every run changes something.
@@ -50,7 +51,7 @@ def main(inventory: Path, runs: int, *, as_json: bool) -> None:
     }
     deploy(file)  # what the checkout has that the fleet has not is no part of what is measured
     dsn = through_router(DATABASE, inventory=file)
-    seen: dict[str, list[tuple[Journal, list[int]]]] = {}
+    seen: dict[str, list[tuple[Running, list[int]]]] = {}
     with afterwards(lambda: deploy(file)):
         for name, make in changes.items():
             for run in range(runs):
@@ -60,7 +61,7 @@ def main(inventory: Path, runs: int, *, as_json: bool) -> None:
     publish([result for name, runs_of_it in seen.items() for result in _results(name, runs_of_it)], as_json=as_json)
 
 
-def _results(name: str, runs: list[tuple[Journal, list[int]]]) -> list[Result]:
+def _results(name: str, runs: list[tuple[Running, list[int]]]) -> list[Result]:
     return [
         Result(OURS, f"{name}: gap", "s", tuple(journal.longest_gap() for journal, _ in runs)),
         Result(OURS, f"{name}: failed writes", "writes", tuple(len(journal.failures) for journal, _ in runs)),

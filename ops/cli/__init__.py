@@ -12,8 +12,9 @@ import sys
 
 import click
 
+from ops.cli.lazy import is_controllers, not_here
 from ops.cli.output import print_error
-from ops.errors import Exit, OpsError, UsageError
+from ops.errors import Exit, OpsError
 
 # noun -> what it is for. The module of the same name in ops.cli holds a click group or command of that name.
 GROUPS = {
@@ -36,10 +37,6 @@ GROUPS = {
 }
 
 
-# Modules that only the controller has: a host gets neither its wing of `ops` nor what that needs.
-_CONTROLLER_ONLY = ("ops.deploys", "ops.failover", "ops.lab", "pyinfra")
-
-
 class LazyGroups(click.Group):
     """A group that imports a subcommand's module on first use."""
 
@@ -52,13 +49,9 @@ class LazyGroups(click.Group):
         try:
             command = getattr(importlib.import_module(f"ops.cli.{cmd_name}"), cmd_name)
         except ModuleNotFoundError as error:
-            if not str(error.name).startswith(_CONTROLLER_ONLY):
+            if not is_controllers(error):
                 raise
-            raise UsageError(
-                f"`ops {cmd_name}` is for the controller, the machine that deploys; it is not installed here",
-                detail=str(error),
-                hint="Run it in the checkout that this host is deployed from.",
-            ) from error
+            raise not_here(cmd_name) from error
         assert isinstance(command, click.Command)
         return command
 

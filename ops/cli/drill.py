@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
+from ops.cli.lazy import LazyGroup
 from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
 from ops.drill import records
 from ops.drill.evidence import Evidence, Promise
@@ -29,7 +30,13 @@ class Listener(Shown):
         self.note = steps.note
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    elsewhere={
+        "failovers": "ops.cli.drill_failovers.list_command",
+        "record": "ops.cli.drill_failovers.record",
+    },
+)
 def drill() -> None:
     """Prove that a restore works, against real data."""
 

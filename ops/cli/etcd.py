@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import click
@@ -49,6 +50,21 @@ def remove(member: str) -> None:
         membership = client.membership()
         client.remove(removable(membership, member, client.declared), membership)
     click.echo(f"\nLeft to do, on {member} if it lives: systemctl disable --now etcd")
+
+
+@etcd.command("step-aside")
+@click.argument("event", nargs=-1)
+def step_aside(event: tuple[str, ...]) -> None:
+    """Let another member lead etcd, where the one on this host does.
+
+    Patroni calls it with EVENT, what has just happened to PostgreSQL here; then it acts only on a new primary. A host
+    that is lost takes its etcd along, and a new leader of etcd grants every lock its whole time anew: the loss of a
+    primary beside etcd's leader would cost five seconds more.
+    """
+    if event and "primary" not in event:
+        return
+    leads = Etcd.of(begin(None)).step_aside(platform.node())
+    click.echo(f"{leads.host} leads etcd now" if leads else "nothing to do")
 
 
 def _as_dict(one: Member, membership: Membership, declared: tuple[str, ...]) -> dict[str, Any]:

@@ -151,6 +151,8 @@ def dynamic_configuration(settings: Postgres, patroni: Patroni) -> dict[str, Any
         "archive_timeout": "60s",
         "archive_command": f"{WAL_CLIENT} push %p",
         "max_wal_senders": 10,
+        # A primary that is cut off stops only when its replicas have all, or are given up; it follows no sooner.
+        "wal_sender_timeout": "20s",
         # A new leader does not archive what the old one had not: it stays on every member, to be pushed from there.
         "wal_keep_size": "1GB",
         "max_replication_slots": 10,

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from ops.config import nearest
 from ops.drill.evidence import Evidence
-from ops.drill.scratch import is_id
 from ops.errors import OpsError, Unreachable, UsageError
+from ops.model.drill_id import is_id
 from ops.store.base import NotFound
 from ops.store.codec import Damaged
 from ops.store.repository import Repository

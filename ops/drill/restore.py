@@ -25,9 +25,10 @@ from ops.config import Config
 from ops.drill import observe
 from ops.drill.evidence import Evidence, Phase, describe
 from ops.drill.fetching import Fetching, fetching_ahead
-from ops.drill.scratch import new_id, scratch
+from ops.drill.scratch import scratch
 from ops.drill.window import survey
 from ops.errors import OpsError
+from ops.model.drill_id import new_id
 from ops.model.oracle import MAX_SILENCE, Measured, Observed, Pause
 from ops.model.plan import Plan, Refused, Wish, plan
 from ops.model.target import AtLsn, AtTime, Target

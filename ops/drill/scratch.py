@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ops.errors import OpsError, Unreachable
+from ops.model.drill_id import is_id
 from ops.postgres.running import end_leftover
 
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _KEPT = "kept"
-
-
-def new_id(start: datetime) -> str:
-    """The name of a drill that starts now: 20261121T105900Z-1f0c. Names sort by time."""
-    return f"{start.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
-def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
 
 
 @contextmanager

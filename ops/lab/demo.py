@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ops.errors import OpsError
+from ops.failover.clients import RATE, writing
+from ops.failover.ways import through_router
 from ops.lab import drive, fleet, inventory, paths
 from ops.lab.drive import Deployed
-from ops.lab.writer import RATE, through_router, writing
 from ops.model.segment import Segment
 
 MEMBERS_GROUP, REDIS_GROUP, DRILL_GROUP = "pg_main", "redis_cache", "drill"

@@ -42,7 +42,7 @@ class Etcd:
                 detail=f"Asked: {', '.join(self.declared)}.",
                 hint=f"systemctl status etcd, on each of them. If disks are lost: {RUNBOOK}",
             )
-        members = parse_members(self._post(min(healthy), "member/list", {}))
+        members = parse_members(self._post(min(healthy), "cluster/member/list", {}))
         strangers = {url for one in members for url in one.client_urls} - set(self._urls)
         healthy |= {url for url in strangers if self._is_healthy(url)}
         return Membership(members, of_ids(members, healthy))
@@ -50,7 +50,20 @@ class Etcd:
     def remove(self, member: Member, membership: Membership) -> None:
         """Take `member` off the list; the request goes to another one."""
         through = next(one for one in membership.members if one.id in membership.healthy and one is not member)
-        self._post(through.client_urls[0], "member/remove", {"ID": str(member.id)})
+        self._post(through.client_urls[0], "cluster/member/remove", {"ID": str(member.id)})
+
+    def step_aside(self, host: str) -> Member | None:
+        """Let another member lead etcd where the one on `host` does: who leads now, None where nothing was done."""
+        membership = self.membership()
+        here = membership.find(host)
+        others = [one for one in membership.members if one.id in membership.healthy and one is not here]
+        if here is None or here.id not in membership.healthy or not others:
+            return None
+        [url, *_] = here.client_urls
+        if int(self._post(url, "maintenance/status", {})["leader"]) != here.id:
+            return None
+        self._post(url, "maintenance/transfer-leadership", {"targetID": str(others[0].id)})
+        return others[0]
 
     def _is_healthy(self, url: str) -> bool:
         try:
@@ -60,7 +73,7 @@ class Etcd:
             return False
 
     def _post(self, url: str, what: str, body: dict[str, str]) -> Any:
-        request = urllib.request.Request(f"{url}/v3/cluster/{what}", data=json.dumps(body).encode())  # noqa: S310
+        request = urllib.request.Request(f"{url}/v3/{what}", data=json.dumps(body).encode())  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT, context=self._context) as answer:  # noqa: S310
                 return json.loads(answer.read())

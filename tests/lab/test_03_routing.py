@@ -13,8 +13,9 @@ import pytest
 
 from ops.deploys.inventory import load
 from ops.deploys.routes import routes
+from ops.failover.clients import writing
+from ops.failover.ways import through_router
 from ops.lab import drive
-from ops.lab.writer import through_router, writing
 from ops.model import routing
 from ops.model.routing import Route
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.failover.clients import Running, writing
+from ops.failover.ways import through_router
 from ops.lab import drive
 from ops.lab.drive import CHECKOUT
-from ops.lab.writer import Journal, through_router, writing
 
 from .conftest import HOSTS, MEMBERS, Fleet
 
@@ -42,7 +43,7 @@ def deploy(inventory: Path) -> None:
 
 
 @contextmanager
-def watched() -> Iterator[Journal]:
+def watched() -> Iterator[Running]:
     """A writer through the router, and afterwards: no row that was confirmed to it is lost."""
     with writing(dsn := through_router(DATABASE)) as journal:
         yield journal

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from ops.failover.clients import writing
+from ops.failover.ways import through_router
 from ops.lab import drive, faults
-from ops.lab.writer import through_router, writing
 
 from .conftest import MEMBERS, Fleet, wait_until
 

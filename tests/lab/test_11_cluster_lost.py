@@ -13,8 +13,9 @@ import time
 import pytest
 
 from ops.errors import Unreachable
+from ops.failover.clients import TABLE, Running, writing
+from ops.failover.ways import through_router
 from ops.lab import drive, faults
-from ops.lab.writer import Journal, through_router, writing
 
 from .conftest import MEMBERS, Fleet, ops, wait_until
 
@@ -99,9 +100,9 @@ def open_it(host: str) -> None:
     wait_until("its WAL is archived", lambda: drive.sql(host, "SELECT last_archived_wal FROM pg_stat_archiver"))
 
 
-def rows(host: str, journal: Journal) -> set[int]:
+def rows(host: str, journal: Running) -> set[int]:
     """The writer's rows that the server on `host` has."""
-    found = drive.sql(host, f"SELECT id FROM lab_writes WHERE run = '{journal.run}'", DATABASE)
+    found = drive.sql(host, f"SELECT id FROM {TABLE} WHERE run = '{journal.run}'", DATABASE)
     return {int(row) for row in found.splitlines()}
 
 
