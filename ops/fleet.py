@@ -74,11 +74,13 @@ class Redis(Model):
 
 
 class Watch(Model):
-    """Another TLS endpoint whose certificate is looked at on the wire: `service` names it for people."""
+    """Another TLS endpoint whose certificate is looked at on the wire: `service` names it for people. `cluster` (or the
+    Redis group) is the one that needs it; empty: all PostgreSQL clusters do."""
 
     service: str
     address: str
     port: Port
+    cluster: str = ""
 
 
 class Fleet(Model):

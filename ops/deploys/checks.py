@@ -66,6 +66,16 @@ def hosts_serve_one_cluster(inventory: Inventory) -> None:
             )
 
 
+def monitoring_stands_apart(inventory: Inventory) -> None:
+    """Who watches must not fall with what is watched, and opens the repository as another user than PostgreSQL's."""
+    for host in inventory.groups.get("monitoring", ()):
+        if cluster := inventory.cluster_of(host):
+            raise UsageError(
+                f"{inventory.path}/hosts.py: host {host!r} is in 'monitoring' and in {cluster!r}",
+                hint="Give monitoring a host that serves no database: who watches must not fall with what is watched.",
+            )
+
+
 def drills_name_a_cluster(inventory: Inventory) -> None:
     """Restores of a cluster that there is."""
     if not inventory.groups.get("drill") or inventory.drill().cluster in inventory.clusters:
@@ -155,15 +165,23 @@ def routers_have_somewhere_to_lead(inventory: Inventory) -> None:
             uses[port] = f"{key} of {cluster}"
 
 
+def alerts_reach_somebody(inventory: Inventory) -> None:
+    """Without group data too: the settings say what is missing."""
+    if inventory.groups.get("monitoring"):
+        inventory.monitoring()
+
+
 CHECKS = (
     one_home_for_a_key,
     needed_keys_are_there,
     etcd_can_vote,
     hosts_serve_one_cluster,
+    monitoring_stands_apart,
     drills_name_a_cluster,
     zones_hold_hosts_that_there_are,
     timescaledb_is_made_for_its_postgresql,
     redis_groups_have_the_hosts_of_their_mode,
     redis_shares_no_host_with_postgresql,
     routers_have_somewhere_to_lead,
+    alerts_reach_somebody,
 )

@@ -12,13 +12,24 @@ from pyinfra.facts.files import Sha256File
 
 from ops.deploys.base import CA_FILE
 from ops.deploys.marks import only_checks
-from ops.deploys.operations import Commands, config_file, directory, packages, render, service, text_file
+from ops.deploys.operations import (
+    Commands,
+    config_file,
+    directory,
+    packages,
+    render,
+    secret_file,
+    service,
+    text_file,
+)
+from ops.deploys.pki import host_leaf
 from ops.deploys.site import Host, section
 
 UNIT = "haproxy.service"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/pend-ops.conf"
 SETTINGS = "/etc/haproxy/haproxy.cfg"
-STATS_PORT = 8404
+STATS_PORT, METRICS_PORT = 8404, 8405
+CERTIFICATE, KEY = "/etc/ops/pki/router.crt", "/etc/ops/pki/router.key"
 
 
 @section("HAProxy")
@@ -27,13 +38,16 @@ def haproxy(this: Host) -> None:
     if not this.is_in("router"):
         return
     packages(name="Install HAProxy", names=["haproxy"])
+    material = this.issue(host_leaf("router", this.name, this.address))
+    config_file("base/certificate.crt.j2", CERTIFICATE, certificate=material.certificate)
+    secret_file(name=f"Write {KEY}", dest=KEY, content=lambda: material.key)
     settings = configuration(this)
     acceptable(name=f"Check what is to be {SETTINGS}", dest=SETTINGS, text=settings, check="haproxy -c -q -f")
     text_file(settings, SETTINGS)
     directory(f"/etc/systemd/system/{UNIT}.d")
     config_file("haproxy/haproxy.service.conf.j2", DROP_IN)
     # A reload takes over the listening sockets: no client that knocks meanwhile is turned away.
-    service(UNIT, SETTINGS, DROP_IN, CA_FILE, verb="reload")
+    service(UNIT, SETTINGS, DROP_IN, CA_FILE, CERTIFICATE, KEY, verb="reload")
 
 
 def configuration(this: Host) -> str:
@@ -45,6 +59,8 @@ def configuration(this: Host) -> str:
         ca=CA_FILE,
         networks=" ".join(map(str, inventory.site.networks)),
         stats_port=STATS_PORT,
+        metrics_port=METRICS_PORT,
+        certificate=CERTIFICATE,
         clusters=[
             {
                 "name": cluster,

@@ -16,6 +16,7 @@ from ops.deploys.checks import CHECKS
 from ops.deploys.settings import (
     KEYS,
     Drill,
+    Monitoring,
     Patroni,
     Pooler,
     Postgres,
@@ -31,7 +32,7 @@ from ops.deploys.settings import (
 from ops.errors import UsageError
 
 # Groups that a service looks for, and prefixes of groups that there may be any number of.
-SERVICE_GROUPS = ("etcd", "object_store", "router", "drill")
+SERVICE_GROUPS = ("etcd", "object_store", "router", "drill", "monitoring")
 CLUSTER_PREFIX, REDIS_PREFIX = "pg_", "redis_"
 PREFIXES = {CLUSTER_PREFIX: "PostgreSQL cluster", REDIS_PREFIX: "set of Redis servers"}
 
@@ -99,6 +100,9 @@ class Inventory:
 
     def schedules(self, cluster: str) -> Schedules:
         return self._get(cluster, "schedules", Schedules)
+
+    def monitoring(self) -> Monitoring:
+        return self._get("monitoring", "monitoring", Monitoring)
 
     def seaweedfs(self) -> SeaweedFS:
         return self._get("object_store", "seaweedfs", SeaweedFS)

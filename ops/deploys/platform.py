@@ -1,8 +1,9 @@
-"""The `ops` package on the hosts that archive, back up and drill, with its configuration and credentials."""
+"""The `ops` package on the hosts that archive, back up, drill and watch, with its configuration and credentials."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from pyinfra import host
 from pyinfra.facts.files import Directory, FindFiles
@@ -59,59 +60,81 @@ def postgres_packages(this: Host) -> None:
 
 @section("ops")
 def platform(this: Host) -> None:
-    """`ops` from wheels, /etc/ops/ops.toml, the repository's credentials and keys, and the SQL that `ops` runs."""
+    """`ops` from wheels and the SQL that it runs; where data are handled, its configuration and the archiver too."""
     cluster = serves(this)
-    if cluster is None:
+    if cluster is None and not this.is_in("monitoring"):
         return
-    postgres, repository = this.inventory.postgres(cluster), this.inventory.repository
     python_environment(name="Install ops from wheels", path="/opt/ops", house=wheelhouse("host", with_ops=True))
     files.link(name="Put ops on the PATH", path="/usr/local/bin/ops", target=OPS)
     files.sync(
         name="Copy the SQL that ops runs", src=str(PROJECT / "sql"), dest="/opt/ops/sql", user="root", group="root",
         mode="644", dir_mode="755", delete=True,
     )  # fmt: skip
-    config_file(
-        "ops/ops.toml.j2",
+    if cluster:
+        _configuration(this, cluster)
+
+
+def _configuration(this: Host, cluster: str) -> None:
+    """/etc/ops/ops.toml, what it names, and the archiver, for the cluster whose data this host handles."""
+    postgres = this.inventory.postgres(cluster)
+    ops_toml(
+        this,
+        cluster,
         "/etc/ops/ops.toml",
-        cluster=cluster,
-        repository=repository,
-        ca_files={name: _ca_file(bucket) for name, bucket in _buckets(repository).items()},
-        credentials={name: _credentials_file(name) for name in _buckets(repository)},
-        key_directory=KEYS if _wanted_keys(repository) else None,
-        postgres=postgres,
-        bin_dir=bin_dir(postgres),
+        repository_access(this, "/etc/ops", user="postgres"),
         data_dir=data_dir(postgres, cluster) if this.cluster else None,
         patroni_url=f"https://{this.address}:{this.inventory.patroni(cluster).port}" if this.cluster else None,
         etcd=list(this.inventory.groups.get("etcd", ())),
         etcd_port=CLIENT_PORT,
         drill=this.inventory.drill() if this.is_in("drill") else None,
     )
-    for name, bucket in _buckets(repository).items():
-        if bucket.credentials == "secrets":
-            path = _credentials_file(name)
-            secret_file(name=f"Write {path}", dest=path, content=partial(_credentials, this, name), user="postgres")
-    _keys(this, repository)
     # On a drill host too: what is restored there by hand fetches its WAL ahead of replay.
     unit_file("ops/ops-archiver.service.j2", "ops-archiver", ops=OPS)
     unit = "/etc/systemd/system/ops-archiver.service"
-    keys = [f"{KEYS}/{key}" for key in _wanted_keys(repository)]
+    keys = [f"{KEYS}/{key}" for key in _wanted_keys(this.inventory.repository)]
     service("ops-archiver.service", unit, "/etc/ops/ops.toml", CREDENTIALS, *keys, "/opt/ops/.installed")
     if this.is_in("drill"):
         directory("/var/lib/ops")
         directory("/var/lib/ops/drill", user="postgres", mode="700")
 
 
-def _keys(this: Host, repository: Repository) -> None:
-    """The key-encryption keys that the inventory names, and no others: one that was rotated out leaves the host."""
-    wanted = _wanted_keys(repository)
+def ops_toml(this: Host, cluster: str, dest: str, access: dict[str, Any], **host_data: Any) -> None:
+    """An ops.toml for `cluster`, with the files that `repository_access` has written; `host_data`: the rest of it."""
+    postgres, repository = this.inventory.postgres(cluster), this.inventory.repository
+    config_file(
+        "ops/ops.toml.j2",
+        dest,
+        cluster=cluster,
+        repository=repository,
+        ca_files={name: _ca_file(bucket) for name, bucket in _buckets(repository).items()},
+        postgres=postgres,
+        bin_dir=bin_dir(postgres),
+        **access,
+        **host_data,
+    )
+
+
+def repository_access(this: Host, folder: str, *, user: str) -> dict[str, Any]:
+    """The credentials and keys of the repository, in `folder` and for `user` alone; their paths, as ops.toml.j2 asks.
+
+    Of keys there are those that the inventory names, and no others: one that was rotated out leaves the host.
+    """
+    repository = this.inventory.repository
+    credentials = {name: f"{folder}/{_credentials_name(name)}" for name in _buckets(repository)}
+    for name, bucket in _buckets(repository).items():
+        if bucket.credentials == "secrets":
+            path = credentials[name]
+            secret_file(name=f"Write {path}", dest=path, content=partial(_credentials, this, name), user=user)
+    keys, wanted = f"{folder}/keys", _wanted_keys(repository)
     if wanted:
-        directory(KEYS, user="postgres", mode="700")
+        directory(keys, user=user, mode="700")
     for key in wanted:
-        path = f"{KEYS}/{key}"
-        secret_file(name=f"Write {path}", dest=path, content=partial(_key, this, key), user="postgres")
-    present = host.get_fact(Directory, path=KEYS) and host.get_fact(FindFiles, path=KEYS)
-    for path in sorted(set(present or []) - {f"{KEYS}/{key}" for key in wanted}):
+        path = f"{keys}/{key}"
+        secret_file(name=f"Write {path}", dest=path, content=partial(_key, this, key), user=user)
+    present = host.get_fact(Directory, path=keys) and host.get_fact(FindFiles, path=keys)
+    for path in sorted(set(present or []) - {f"{keys}/{key}" for key in wanted}):
         files.file(name=f"Remove {path}", path=path, present=False)
+    return {"credentials": credentials, "key_directory": keys if wanted else None}
 
 
 def _wanted_keys(repository: Repository) -> list[str]:
@@ -141,8 +164,8 @@ def _ca_file(bucket: Bucket) -> str:
     return {"site": CA_FILE, "system": "/etc/ssl/certs/ca-certificates.crt"}.get(bucket.ca, bucket.ca)
 
 
-def _credentials_file(name: str) -> str:
-    return f"{CREDENTIALS}-{name}" if name else CREDENTIALS
+def _credentials_name(name: str) -> str:
+    return f"s3-credentials-{name}" if name else "s3-credentials"
 
 
 def _credentials(this: Host, name: str) -> str:

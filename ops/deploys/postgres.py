@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.facts.hardware import Cpus, Memory
 from pyinfra.operations import files
 
-from ops.deploys import pgbouncer
+from ops.deploys import fleet, pgbouncer
 from ops.deploys.base import CA_FILE
 from ops.deploys.etcd_members import CLIENT_PORT
 from ops.deploys.marks import marks
@@ -42,7 +42,7 @@ PATRONI = "/etc/patroni"  # Patroni reads every *.yml in it
 PATRONI_YML = f"{PATRONI}/patroni.yml"
 CLUSTER_JSON = "/etc/ops/cluster.json"
 # Users that log in with a certificate of this common name, and with nothing else.
-CERTIFICATE_USERS = ("replicator", "rewind")
+CERTIFICATE_USERS = ("replicator", "rewind", fleet.USER)
 
 
 @section("PostgreSQL")
@@ -209,7 +209,7 @@ def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
             | ({"password_file": f"/etc/ops/secrets/role_{name}"} if role.login else {})
             for name, role in settings.roles.items()
         }
-        | {pgbouncer.USER: pgbouncer.ROLE},
+        | {pgbouncer.USER: pgbouncer.ROLE, fleet.USER: fleet.ROLE},
         "databases": {
             name: {
                 "owner": database.owner,

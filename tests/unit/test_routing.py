@@ -124,6 +124,8 @@ def test_every_member_is_asked_who_leads_over_verified_tls() -> None:
         ca="/ca.crt",
         networks="10.20.0.0/24",
         stats_port=8404,
+        metrics_port=8405,
+        certificate="/router.crt",
         clusters=[
             {
                 "name": "pg_main",
@@ -139,3 +141,4 @@ def test_every_member_is_asked_who_leads_over_verified_tls() -> None:
     [defaults] = re.findall(r"default-server check .*", text)
     assert "check-ssl verify required ca-file /ca.crt" in defaults
     assert "on-marked-down shutdown-sessions" in defaults
+    assert re.search(r"bind :8405 ssl crt /router.crt ssl-min-ver TLSv1.3 ca-file /ca.crt verify required$", text, re.M)
