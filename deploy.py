@@ -6,14 +6,17 @@ Run it as often as you like: a second run changes nothing and restarts nothing. 
 knows from the inventory which hosts it is for, and its module in ops/deploys/ is where to look further.
 """
 
+from ops.deploys.alertmanager import alertmanager
 from ops.deploys.base import base
 from ops.deploys.etcd import etcd
+from ops.deploys.exporters import exporters
 from ops.deploys.fleet import fleet
 from ops.deploys.haproxy import haproxy
 from ops.deploys.pgbouncer import pgbouncer
 from ops.deploys.platform import platform, postgres_packages
 from ops.deploys.postgres import postgres
 from ops.deploys.preflight import preflight
+from ops.deploys.prometheus import prometheus
 from ops.deploys.redis import redis
 from ops.deploys.schedules import schedules
 from ops.deploys.seaweedfs import seaweedfs
@@ -34,3 +37,6 @@ schedules(this)  # backups, and what looks after them: there is something to bac
 pgbouncer(this)  # it looks passwords up in the database
 haproxy(this)  # the way in, last: what it leads to is there
 redis(this)  # the cache: nothing above leans on it
+exporters(this)  # what all of that tells of itself
+alertmanager(this)  # who is told, before there is anything to tell
+prometheus(this)  # who asks them all, and judges

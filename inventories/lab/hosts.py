@@ -7,3 +7,4 @@ redis_cache = ["r1", "r2", "r3"]  # a data node and a Sentinel on each
 router = ["lb1"]
 object_store = ["s3"]
 drill = ["drill1"]
+monitoring = ["mon1"]

@@ -6,3 +6,4 @@ pg_analytics = ["ts1.pend.example", "ts2.pend.example"]  # with TimescaleDB
 redis_cache = [f"r{n}.pend.example" for n in range(1, 7)]  # Redis Cluster, each key on two of them
 router = ["lb1.pend.example", "lb2.pend.example"]
 drill = ["drill1.pend.example"]  # where restores are proven; never a database host
+monitoring = ["mon1.pend.example", "mon2.pend.example"]

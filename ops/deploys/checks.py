@@ -165,6 +165,12 @@ def routers_have_somewhere_to_lead(inventory: Inventory) -> None:
             uses[port] = f"{key} of {cluster}"
 
 
+def alerts_reach_somebody(inventory: Inventory) -> None:
+    """Without group data too: the settings say what is missing."""
+    if inventory.groups.get("monitoring"):
+        inventory.monitoring()
+
+
 CHECKS = (
     one_home_for_a_key,
     needed_keys_are_there,
@@ -177,4 +183,5 @@ CHECKS = (
     redis_groups_have_the_hosts_of_their_mode,
     redis_shares_no_host_with_postgresql,
     routers_have_somewhere_to_lead,
+    alerts_reach_somebody,
 )

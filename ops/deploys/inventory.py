@@ -16,6 +16,7 @@ from ops.deploys.checks import CHECKS
 from ops.deploys.settings import (
     KEYS,
     Drill,
+    Monitoring,
     Patroni,
     Pooler,
     Postgres,
@@ -99,6 +100,9 @@ class Inventory:
 
     def schedules(self, cluster: str) -> Schedules:
         return self._get(cluster, "schedules", Schedules)
+
+    def monitoring(self) -> Monitoring:
+        return self._get("monitoring", "monitoring", Monitoring)
 
     def seaweedfs(self) -> SeaweedFS:
         return self._get("object_store", "seaweedfs", SeaweedFS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ops.deploys import etcd_members, haproxy, pgbouncer
+from ops.deploys import etcd_members, fleet, haproxy, pgbouncer, targets
 from ops.deploys.apt_source import releases
 from ops.deploys.inventory import Inventory
 from ops.model.preflight import GIB, MIB, Need
@@ -98,4 +98,28 @@ def _seaweedfs(inventory: Inventory, host: str) -> Iterator[Need]:
         yield Need("SeaweedFS", (), {port: "seaweedfs.service"}, "/var/lib/seaweedfs", 4 * GIB, 256 * MIB)
 
 
-SERVICES = (_base, _etcd, _postgresql, _drill, _redis, _haproxy, _seaweedfs)
+def _monitoring(inventory: Inventory, host: str) -> Iterator[Need]:
+    """Who asks, and on every host those who answer."""
+    watchers = inventory.groups.get("monitoring", ())
+    if not watchers:
+        return
+    yield _exporter("the node exporter", "prometheus-node-exporter", targets.NODE_PORT)
+    if inventory.cluster_of(host):
+        yield _exporter("the PostgreSQL exporter", "prometheus-postgres-exporter", targets.POSTGRES_PORT)
+        yield Need("ops exporter host", ports={targets.OPS_PORT: "ops-exporter"}, memory=96 * MIB)
+    if inventory.redis_of(host):
+        yield _exporter("the Redis exporter", "prometheus-redis-exporter", targets.REDIS_PORT)
+    if host in watchers:
+        settings, alertmanager = inventory.monitoring(), "prometheus-alertmanager"
+        port, room = {fleet.PROMETHEUS_PORT: "prometheus.service"}, settings.retention_gib * GIB
+        yield Need("Prometheus", ("prometheus",), port, "/var/lib/prometheus", room, 512 * MIB)
+        ports = (fleet.ALERTMANAGER_PORT, *([targets.GOSSIP_PORT] if len(watchers) > 1 else []))
+        yield Need("Alertmanager", (alertmanager,), dict.fromkeys(ports, alertmanager), memory=64 * MIB)
+        yield Need("ops exporter fleet", ports={targets.FLEET_PORT: "ops-fleet-exporter"}, memory=192 * MIB)
+
+
+def _exporter(service: str, package: str, port: int) -> Need:
+    return Need(service, (package,), {port: package}, memory=32 * MIB)
+
+
+SERVICES = (_base, _etcd, _postgresql, _drill, _redis, _haproxy, _seaweedfs, _monitoring)

@@ -20,7 +20,7 @@ from .. import waiting
 
 OPS = Path(sys.executable).parent / "ops"
 MEMBERS = ("pg1", "pg2", "pg3")
-HOSTS = (*MEMBERS, "ts1", "ts2", "r1", "r2", "r3", "lb1", "s3", "drill1")
+HOSTS = (*MEMBERS, "ts1", "ts2", "r1", "r2", "r3", "lb1", "s3", "drill1", "mon1")
 Seen = TypeVar("Seen")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops.config import Model
+from ops.deploys.settings.monitoring import Monitoring
 from ops.deploys.settings.postgres import Patroni, Postgres
 from ops.deploys.settings.redis import Redis
 from ops.deploys.settings.routing import Pooler, Router, Routing
@@ -12,6 +13,7 @@ from ops.deploys.settings.timescaledb import TimescaleDB
 __all__ = [
     "KEYS",
     "Drill",
+    "Monitoring",
     "Patroni",
     "Pooler",
     "Postgres",
@@ -38,5 +40,6 @@ KEYS: dict[str, type[Model]] = {
     "redis": Redis,
     "drill": Drill,
     "schedules": Schedules,
+    "monitoring": Monitoring,
     "seaweedfs": SeaweedFS,
 }
