@@ -57,7 +57,13 @@ class Session:
     def __init__(self, conninfo: str, name: str) -> None:
         self._name = name
         try:
-            self.connection: Connection = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row)
+            self.connection: Connection = psycopg.connect(
+                # None is prepared: PgBouncer's console has no such thing, and takes offence at the fifth time.
+                conninfo,
+                autocommit=True,
+                row_factory=dict_row,
+                prepare_threshold=None,
+            )
         except psycopg.Error as error:
             raise _unreachable(name, error) from error
         self._limit = 0.0

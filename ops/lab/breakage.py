@@ -155,8 +155,8 @@ def backup_too_old(scene: Scene) -> Iterator[None]:
 
 def _age_of_backup(member: str) -> float:
     """Seconds since the newest backup ended."""
-    backups = drive.ask_json(member, "ops backup list --json")["backups"]
-    newest = max(datetime.fromisoformat(backup["stopped"]) for backup in backups)
+    backups = drive.ask_json(member, "ops backup list --json")
+    newest = max(datetime.fromisoformat(backup["stop_time"]) for backup in backups)
     return (datetime.now(UTC) - newest).total_seconds()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.error import HTTPError
@@ -105,34 +106,63 @@ def test_an_alert_goes_to_whom_its_severity_is_for(tmp_path: Path, labels: str, 
     assert said.strip() == receiver
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pager]]:
-    """A real Alertmanager, with the lab's receiver at its end; its address."""
-    folder = tmp_path_factory.mktemp("alertmanager")
-    port, pager_port = free_port(), free_port()
-    hook = {"type": "webhook", "url": f"http://127.0.0.1:{pager_port}/"}
-    told = {
-        "pages": ["hook"],
-        "tickets": ["hook"],
-        "heartbeat": "hook",
-        "timing": {"group_wait": 1, "group_interval": 1},
-    }
-    file = written(folder, receivers={"hook": hook}, **told)
+@contextmanager
+def running(folder: Path, file: Path, *options: str) -> Iterator[str]:
+    """A real Alertmanager; its address."""
+    port = free_port()
+    storage = folder / f"storage-{port}"
     command = [
-        "prometheus-alertmanager", f"--config.file={file}", f"--storage.path={folder}", "--cluster.listen-address=",
-        f"--web.listen-address=127.0.0.1:{port}",
+        "prometheus-alertmanager", f"--config.file={file}", f"--storage.path={storage}",
+        f"--web.listen-address=127.0.0.1:{port}", *options,
     ]  # fmt: skip
-    with (
-        (folder / "log").open("w") as log,
-        Pager(("127.0.0.1", pager_port)) as pager,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
+    address = f"http://127.0.0.1:{port}"
+    with (folder / f"log-{port}").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            ready = f"http://127.0.0.1:{port}/-/ready"
-            wait_until("Alertmanager is ready", lambda: urlopen(ready).status, until=(200).__eq__, despite=OSError)
-            yield f"http://127.0.0.1:{port}", pager
+            wait_until(
+                "Alertmanager is ready",
+                lambda: urlopen(f"{address}/-/ready").status,
+                until=(200).__eq__,
+                despite=OSError,
+            )
+            yield address
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pager]]:
+    """An Alertmanager alone, with the lab's receiver at its end."""
+    folder, port = tmp_path_factory.mktemp("alertmanager"), free_port()
+    hook = {"type": "webhook", "url": f"http://127.0.0.1:{port}/"}
+    routes = {"pages": ["hook"], "tickets": ["hook"], "heartbeat": "hook"}
+    file = written(folder, receivers={"hook": hook}, timing={"group_wait": 1, "group_interval": 1}, **routes)
+    with Pager(("127.0.0.1", port)) as pager, running(folder, file, "--cluster.listen-address=") as address:
+        yield address, pager
+
+
+def test_two_alertmanagers_find_each_other_over_tls(tmp_path: Path) -> None:
+    material = Authority(tmp_path / "pki", "test").issue(
+        host_leaf("alertmanager", "mon1", IPv4Address("127.0.0.1"), client=True)
+    )
+    (tmp_path / "key").write_text(material.key)
+    (tmp_path / "crt").write_text(material.certificate)
+    gossip = tmp_path / "gossip.yml"
+    names = {"ca": tmp_path / "pki" / "ca.crt", "certificate": tmp_path / "crt", "key": tmp_path / "key"}
+    gossip.write_text(render("alertmanager/gossip.yml.j2", **names))
+    hook = {"type": "webhook", "url": "https://hook.example/"}
+    file = written(tmp_path, receivers={"hook": hook}, pages=["hook"], tickets=["hook"], heartbeat=None)
+    tls, ports = f"--cluster.tls-config={gossip}", (free_port(), free_port())
+    each = [
+        (tls, f"--cluster.listen-address=127.0.0.1:{here}", f"--cluster.peer=127.0.0.1:{there}")
+        for here, there in (ports, ports[::-1])
+    ]
+
+    def peers() -> int:
+        with urlopen(f"{first}/api/v2/status") as answer:
+            return len(json.load(answer)["cluster"]["peers"])
+
+    with running(tmp_path, file, *each[0]) as first, running(tmp_path, file, *each[1]):
+        wait_until("each knows the other", peers, until=(2).__eq__)
 
 
 def fire(address: str, *alerts: dict[str, str]) -> None:
