@@ -36,7 +36,7 @@ def main(inventory: Path, only: tuple[str, ...], *, as_json: bool) -> None:
         for fault in FAULTS:
             if not only or fault.name in only:
                 with steps.step(fault.name):
-                    outcomes.append(try_out(fault, scene, pager))
+                    outcomes += try_out((fault,), scene, pager)
     if as_json:
         emit_json({"faults": [_document(outcome) for outcome in outcomes]})
     else:

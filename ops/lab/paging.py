@@ -7,8 +7,8 @@ otherwise left alone: what pages beside the one alert that a fault is for is som
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -75,34 +75,53 @@ def pager_of(inventory: Inventory) -> Pager:
     raise UsageError(f"{inventory.path}: no webhook is told of pages, so there is nothing to listen as")
 
 
-def try_out(fault: Fault, scene: Scene, pager: Pager) -> Outcome:
-    """Break, wait for the page, mend, wait for its end. OpsError where the lab is not well before."""
+def try_out(faults: Sequence[Fault], scene: Scene, pager: Pager) -> list[Outcome]:
+    """Break, wait for the pages, mend, wait for their ends. OpsError where the lab is not well before.
+
+    Several faults are broken in their order, and mended in the opposite one; to each only a page counts as foreign that
+    is of none of them.
+    """
     wait_for_quiet(scene)
-    with fault.broken(scene):
-        began = time.monotonic()
-        eventually(lambda: pager.first(PAGES, fault.alert, since=began) is not None, deadline=fault.within, every=0.2)
-        paged, mending = pager.first(PAGES, fault.alert, since=began), time.monotonic()
-    if paged:
-        eventually(lambda: _is_over(pager, paged), deadline=fault.over, every=0.2)
-    cleared = next((n for n in pager.notices(PAGES, since=mending) if paged and _ends(n, paged)), None)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        began = dict[Fault, float]()
+        for fault in faults:
+            stack.enter_context(fault.broken(scene))
+            began[fault] = time.monotonic()
+        pages = {fault: _page(fault, pager, started, began[fault] + fault.within) for fault in faults}
+        mending = time.monotonic()
+    ends = {fault: _end(page, pager, time.monotonic() + fault.over) for fault, page in pages.items() if page}
     with suppress(OpsError):  # who is still unwell then is in the way of the next fault, and not of this one's verdict
         wait_for_quiet(scene)
-    everything = [n for n in pager.notices(PAGES, since=began) if n.firing]
-    return Outcome(
-        fault,
-        paged=paged.at - began if paged else None,
-        cleared=cleared.at - mending if cleared else None,
-        others=tuple(dict.fromkeys(str(n) for n in everything if n.alert != fault.alert)),
-        tickets=tuple(dict.fromkeys(str(n) for n in pager.notices(TICKETS, since=began) if n.firing)),
+    told = [n for n in pager.notices(PAGES, since=started) if n.firing]
+    others = tuple(dict.fromkeys(str(n) for n in told if n.alert not in {fault.alert for fault in faults}))
+    tickets = tuple(dict.fromkeys(str(n) for n in pager.notices(TICKETS, since=started) if n.firing))
+
+    def seconds(notice: Notice | None, since: float) -> float | None:
+        return notice.at - since if notice else None
+
+    return [
+        Outcome(fault, seconds(pages[fault], began[fault]), seconds(ends.get(fault), mending), others, tickets)
+        for fault in faults
+    ]
+
+
+def _page(fault: Fault, pager: Pager, since: float, until: float) -> Notice | None:
+    eventually(
+        lambda: pager.first(PAGES, fault.alert, since=since) is not None, deadline=until - time.monotonic(), every=0.2
     )
+    return pager.first(PAGES, fault.alert, since=since)
 
 
-def _is_over(pager: Pager, paged: Notice) -> bool:
-    return any(_ends(notice, paged) for notice in pager.notices(PAGES, since=paged.at))
+def _end(page: Notice, pager: Pager, until: float) -> Notice | None:
+    """The word that it is over."""
 
+    def found() -> Notice | None:
+        same = (n for n in pager.notices(PAGES, since=page.at) if not n.firing)
+        return next((n for n in same if (n.alert, n.labels) == (page.alert, page.labels)), None)
 
-def _ends(notice: Notice, paged: Notice) -> bool:
-    return not notice.firing and (notice.alert, notice.labels) == (paged.alert, paged.labels)
+    eventually(lambda: found() is not None, deadline=until - time.monotonic(), every=0.2)
+    return found()
 
 
 def wait_for_quiet(scene: Scene, *, deadline: float = 600) -> None:

@@ -12,9 +12,13 @@ from typing import TypeVar
 
 import pytest
 
+from ops.deploys.inventory import load
 from ops.errors import OpsError, Unreachable
 from ops.lab import drive
+from ops.lab.breakage import Scene
 from ops.lab.drive import CHECKOUT, Deployed
+from ops.lab.pager import Pager
+from ops.lab.paging import pager_of
 
 from .. import waiting
 
@@ -38,10 +42,12 @@ def wait_until(
 
 @dataclass
 class Fleet:
-    """The deployed lab. `first` is what its first deploy did."""
+    """The deployed lab. `first` is what its first deploy did; `pager` is told of all that its alerts are about, from
+    then on: where nobody listened, Alertmanager would page about that."""
 
     logs: Path
     first: Deployed
+    pager: Pager
     count: int = field(default=0)
 
     def deploy(self, *arguments: str) -> Deployed:
@@ -74,17 +80,32 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """With OPS_TEST_FLEET=keep the lab that runs is used and left: for who writes one of these tests."""
     logs = tmp_path_factory.mktemp("lab-logs")
     if os.environ.get("OPS_TEST_FLEET") == "keep":
-        fleet = Fleet(logs, drive.deploy(logs / "deploy0.log"))
-        fleet.wait_until_healthy()
-        yield fleet
+        with pager_of(load(CHECKOUT / drive.INVENTORY)) as pager:
+            fleet = Fleet(logs, drive.deploy(logs / "deploy0.log"), pager)
+            fleet.wait_until_healthy()
+            yield fleet
         return
     ops("lab", "down")
     booted = ops("lab", "up")
     assert booted.returncode == 0, booted.stderr
     try:
-        fleet = Fleet(logs, drive.deploy(logs / "deploy0.log"))
-        fleet.wait_until_healthy()
-        yield fleet
+        with pager_of(load(CHECKOUT / drive.INVENTORY)) as pager:
+            fleet = Fleet(logs, drive.deploy(logs / "deploy0.log"), pager)
+            fleet.wait_until_healthy()
+            yield fleet
     finally:
         down = ops("lab", "down")
     assert down.returncode == 0, down.stderr
+
+
+@pytest.fixture(scope="session")
+def watched(fleet: Fleet) -> Scene:
+    """The deployed lab with what only time brings: backups of which one follows the other, looked at, and a drill. The
+    exporter of the fleet, which looks at some of it every ten minutes only, begins anew."""
+    scene = Scene(load(CHECKOUT / drive.INVENTORY))
+    fleet.wait_until_healthy()
+    for command in ("ops backup create", "ops backup create", "ops backup verify"):
+        drive.ask(scene.replica(), command, deadline=300)
+    drive.ask(scene.first("drill"), "ops drill restore --target latest", deadline=300)
+    drive.ask(scene.first("monitoring"), "systemctl restart ops-fleet-exporter")
+    return scene

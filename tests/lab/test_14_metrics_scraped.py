@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ops.deploys.inventory import load
-from ops.lab import drive
 from ops.lab.breakage import Scene
 from tests.alerts import rules
 
-from .conftest import Fleet, wait_until
+from .conftest import wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -25,34 +23,22 @@ NOT_TOLD = {
     "ops_timescaledb_uncompressed_chunks": "TimescaleDB's packages are out of the lab's reach",
     "ops_wal_queue_oldest_timestamp_seconds": "nothing waits to be archived",
 }
-# Each collector of the fleet's has its own pace: the slowest look every ten minutes.
-TOLD_WITHIN = 900
+TOLD_WITHIN = 180
 
 
-@pytest.fixture(scope="module")
-def scene(fleet: Fleet) -> Scene:
-    """The deployed lab with what only time brings: two backups, of which one follows the other, and a drill."""
-    scene = Scene(load(drive.CHECKOUT / drive.INVENTORY))
-    fleet.wait_until_healthy()
-    for _ in range(2):
-        drive.ask(scene.replica(), "ops backup create", deadline=300)
-    drive.ask(scene.first("drill"), "ops drill restore --target latest", deadline=300)
-    return scene
-
-
-def test_every_metric_that_a_rule_names_is_scraped(scene: Scene) -> None:
+def test_every_metric_that_a_rule_names_is_scraped(watched: Scene) -> None:
     named = set().union(*map(rules.metrics, rules.expressions()))
     assert NOT_TOLD.keys() <= named, "no rule names it any more"
 
     def missing() -> list[str]:
-        return sorted(named - NOT_TOLD.keys() - set(scene.prometheus("label/__name__/values")))
+        return sorted(named - NOT_TOLD.keys() - set(watched.prometheus("label/__name__/values")))
 
     wait_until("every metric of a rule is scraped", missing, until=lambda names: not names, deadline=TOLD_WITHIN)
 
 
-def test_prometheus_evaluates_every_rule_of_the_checkout(scene: Scene) -> None:
+def test_prometheus_evaluates_every_rule_of_the_checkout(watched: Scene) -> None:
     def trouble() -> list[str]:
-        loaded = [rule for group in scene.prometheus("rules")["groups"] for rule in group["rules"]]
+        loaded = [rule for group in watched.prometheus("rules")["groups"] for rule in group["rules"]]
         unwell = [f"{rule['name']}: {rule['health']} {rule.get('lastError', '')}" for rule in loaded]
         unknown = {rule.name for rule in rules.alerts()} - {rule["name"] for rule in loaded}
         return [*(one for one in unwell if not one.endswith(": ok ")), *sorted(unknown)]
