@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from .fix_archiver import archivers
+from .fix_database import databases
 from .fix_postgres import BIN_DIR, hosts, module_hosts, workspace
 from .fix_proxy import proxy
 from .fix_store import WEED, bucket, folder_settings, s3_settings, store, weed
@@ -12,6 +13,7 @@ from .fix_store import WEED, bucket, folder_settings, s3_settings, store, weed
 __all__ = [
     "archivers",
     "bucket",
+    "databases",
     "folder_settings",
     "hosts",
     "module_hosts",
