@@ -21,8 +21,9 @@ test: setup lint  ## every test: those of the lab, which share one fleet, and be
 bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansible's, what a change costs a client, WAL beside pgBackRest
 	@set -e; for name in $(BENCHMARKS); do $(VENV)/python -m benchmarks.$$name; done
 
-lint: setup  ## ruff, mypy (strict), import contracts
+lint: setup  ## ruff, mypy (strict), import contracts, squawk (migrations)
 	@$(VENV)/ruff check --quiet && $(VENV)/ruff format --check --quiet && $(VENV)/mypy --no-error-summary && $(VENV)/lint-imports --no-logo >/dev/null || { $(VENV)/lint-imports; exit 1; }
+	@$(VENV)/squawk sql/app/*.sql sql/ops/*.sql >/dev/null || { $(VENV)/squawk sql/app/*.sql sql/ops/*.sql; exit 1; }
 	@echo "lint: clean"
 
 lab-up: setup  ## boot the local fleet

@@ -18,9 +18,11 @@ from ops.errors import Exit, OpsError
 
 # noun -> what it is for. The module of the same name in ops.cli holds a click group or command of that name.
 GROUPS = {
+    "audit": "Whether the audit trail of a database is what was written.",
     "backup": "Take, list and restore base backups.",
     "cluster": "Bring a PostgreSQL cluster to what the inventory declares, and show it.",
     "connect": "What to tell an application: connection strings through the routers.",
+    "db": "The databases of applications: migrations, validation, views.",
     "drill": "Prove that a restore works, against real data.",
     "drift": "Where the running fleet differs from what the inventory declares.",
     "etcd": "Who keeps the leader lock, and who no longer does.",

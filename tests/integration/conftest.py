@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from .fix_archiver import archivers
+from .fix_database import databases
 from .fix_exporter import exporter, watched
 from .fix_postgres import BIN_DIR, hosts, module_hosts, workspace
 from .fix_proxy import proxy
@@ -13,6 +14,7 @@ from .fix_store import WEED, bucket, folder_settings, s3_settings, store, weed
 __all__ = [
     "archivers",
     "bucket",
+    "databases",
     "exporter",
     "folder_settings",
     "hosts",

@@ -1,0 +1,3 @@
+DROP TABLE public.user_profiles;
+DROP TABLE public.users;
+DROP TABLE public.user_tiers;

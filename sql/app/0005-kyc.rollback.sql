@@ -1,0 +1,2 @@
+DROP TABLE public.kyc_documents;
+DROP TABLE public.kyc_applications;

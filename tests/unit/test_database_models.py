@@ -1,0 +1,90 @@
+"""What is decided about migrations, catalogues and views, from plain values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.model.catalogue import Thing, compare
+from ops.model.migrations import Applied, File, refusals, standings
+from ops.model.views import View, due
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def states(files: str, applied: str, changed: str = "") -> dict[str, str]:
+    found = standings(
+        [File(name, "new" if name in changed else "old") for name in files],
+        [Applied(name, "old", NOW) for name in applied],
+    )
+    return {one.name: one.state for one in found}
+
+
+def test_what_is_in_the_folder_alone_is_pending() -> None:
+    assert states("abc", "a") == {"a": "applied", "b": "pending", "c": "pending"}
+
+
+def test_a_migration_that_would_come_before_an_applied_one_is_out_of_order() -> None:
+    assert states("abc", "ac") == {"a": "applied", "b": "out of order", "c": "applied"}
+
+
+def test_a_changed_or_missing_file_is_told_from_an_applied_one() -> None:
+    assert states("ab", "abc", changed="a") == {"a": "changed", "b": "applied", "c": "missing"}
+
+
+def test_what_was_applied_without_a_digest_is_believed() -> None:
+    assert [one.state for one in standings([File("a", "new")], [Applied("a", "", NOW)])] == ["applied"]
+
+
+def test_each_reason_to_stop_is_given_in_words() -> None:
+    found = standings([File("a", "new"), File("b", "")], [Applied("a", "old", NOW), Applied("c", "", NOW)])
+    assert refusals(found) == [
+        "a was changed after it had been applied",
+        "b is new, and sorts before one that was applied",
+        "c was applied, and is not in the folder",
+    ]
+    assert refusals(standings([File("a", "")], [])) == []
+
+
+catalogues = st.dictionaries(
+    st.builds(Thing, st.sampled_from(["column", "index"]), st.text("ab", max_size=3)), st.text("xy")
+)
+
+
+@given(catalogues, catalogues)
+def test_two_catalogues_differ_in_exactly_what_differs(declared: dict[Thing, str], actual: dict[Thing, str]) -> None:
+    found = {Thing(one.kind, one.name): one.verdict for one in compare(declared, actual)}
+    for thing in declared.keys() | actual.keys():
+        left, right = declared.get(thing), actual.get(thing)
+        expected = (
+            None if left == right else "missing" if right is None else "unexpected" if left is None else "different"
+        )
+        assert found.get(thing) == expected
+
+
+def test_a_table_that_is_missing_stands_for_all_that_hangs_on_it() -> None:
+    table = {
+        Thing("table", "public.users"): "table",
+        Thing("column", "public.users.id"): "uuid",
+        Thing("constraint", "users_pkey on public.users"): "PRIMARY KEY (id)",
+        Thing("index", "idx"): "CREATE INDEX idx ON public.users USING btree (id)",
+        Thing("grant", "SELECT on public.users to auditor"): "plain",
+        Thing("comment", "public.users"): "Accounts",
+    }
+    other = {Thing("column", "public.users_more.id"): "uuid"}
+    assert [(one.kind, one.name) for one in compare(table | other, {})] == [
+        ("column", "public.users_more.id"),
+        ("table", "public.users"),
+    ]
+
+
+def test_a_view_is_due_when_it_is_too_old_the_latest_first() -> None:
+    views = [
+        View("fresh", timedelta(minutes=5), NOW - timedelta(minutes=4)),
+        View("late", timedelta(minutes=5), NOW - timedelta(minutes=6)),
+        View("later", timedelta(minutes=10), NOW - timedelta(hours=1)),
+        View("almost", timedelta(minutes=5), NOW - timedelta(minutes=4, seconds=45)),
+    ]
+    assert [view.name for view in due(views, NOW)] == ["later", "late", "almost"]
