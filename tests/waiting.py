@@ -12,6 +12,7 @@ from typing import TypeVar
 
 Seen = TypeVar("Seen")
 
+_given = set[int]()  # by this process: a port is free until the server that it was given to is up
 CLUSTER_BUS = 10_000  # as far above its port each server of a Redis Cluster listens for the others
 
 
@@ -54,7 +55,8 @@ def free_port(*, beside: tuple[int, ...] = ()) -> int:
     first = 15_000 + worker % 4 * 4_000
     while True:
         port = random.randrange(first, first + 4_000)
-        if all(map(_is_free, (port, *(port + distance for distance in beside)))):
+        if port not in _given and all(map(_is_free, (port, *(port + distance for distance in beside)))):
+            _given.add(port)
             return port
 
 
