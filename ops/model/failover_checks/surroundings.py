@@ -76,6 +76,7 @@ class Proof:
     """What is to be proven again and again: the words for it, how old it may be, and what to do about it."""
 
     check: str
+    what: str
     words: str
     limit: timedelta
     hint: str
@@ -83,13 +84,23 @@ class Proof:
 
 
 # A segment a minute is archived, however little is written.
-ARCHIVE = Proof("archive", "WAL was archived", timedelta(minutes=5), "ops wal status, on the primary", "ArchiveLag")
-BACKUP = Proof("backup", "the newest backup was taken", timedelta(hours=36), "ops backup create", "BackupTooOld")
+ARCHIVE = Proof(
+    "archive", "archived WAL", "WAL was archived", timedelta(minutes=5), "ops wal status, on the primary", "ArchiveLag"
+)
+BACKUP = Proof(
+    "backup", "backup", "the newest backup was taken", timedelta(hours=36), "ops backup create", "BackupTooOld"
+)
 RESTORE_DRILL = Proof(
-    "restore_drill", "a restore was proven", timedelta(days=8), "ops drill restore, on a drill host", "DrillTooOld"
+    "restore_drill",
+    "restore drill",
+    "a restore was proven",
+    timedelta(days=8),
+    "ops drill restore, on a drill host",
+    "DrillTooOld",
 )
 FAILOVER_DRILL = Proof(
     "failover_drill",
+    "failover drill",
     "a failover drill passed",
     timedelta(days=35),
     "ops failover drill switchover, from the controller",
@@ -132,7 +143,7 @@ def _aged(snapshot: Snapshot, proof: Proof, moment: datetime | None) -> Finding:
     if moment is None and snapshot.proof.trouble:
         return Finding(proof.check, "unknown", snapshot.proof.trouble, hint=proof.hint, runbook=proof.runbook)
     if moment is None:
-        return Finding(proof.check, "warning", "there is none", hint=proof.hint, runbook=proof.runbook)
+        return Finding(proof.check, "warning", f"there is no {proof.what} yet", hint=proof.hint, runbook=proof.runbook)
     span = max(snapshot.taken - moment, timedelta())
     summary = f"{proof.words} {age(span)} ago"
     if span > proof.limit:
