@@ -251,13 +251,15 @@ def test_hosts_with_the_same_finding_share_its_lines() -> None:
 def test_each_host_of_the_lab_needs_what_its_services_need() -> None:
     inventory = load(Path(__file__).parents[2] / "inventories" / "lab")
     services = {name: [need.service for need in needs(inventory, name)] for name in inventory.hosts}
-    assert services["pg1"] == ["the base system", "etcd", "PostgreSQL", "PgBouncer"]
-    assert services["ts1"] == ["the base system", "PostgreSQL", "PgBouncer", "TimescaleDB"]
-    assert services["r1"] == ["the base system", "Redis"]
-    assert services["lb1"] == ["the base system", "HAProxy"]
-    assert services["s3"] == ["the base system", "SeaweedFS"]
-    assert services["drill1"] == ["the base system", "restore drills"]
-    assert [need.optional_in for need in needs(inventory, "ts1")] == ["", "", "", "pg_analytics"]
+    node, postgres = "the node exporter", ["the node exporter", "the PostgreSQL exporter", "ops exporter host"]
+    assert services["pg1"] == ["the base system", "etcd", "PostgreSQL", "PgBouncer", *postgres]
+    assert services["ts1"] == ["the base system", "PostgreSQL", "PgBouncer", "TimescaleDB", *postgres]
+    assert services["r1"] == ["the base system", "Redis", node, "the Redis exporter"]
+    assert services["lb1"] == ["the base system", "HAProxy", node]
+    assert services["s3"] == ["the base system", "SeaweedFS", node]
+    assert services["drill1"] == ["the base system", "restore drills", node]
+    assert services["mon1"] == ["the base system", node, "Prometheus", "Alertmanager", "ops exporter fleet"]
+    assert [need.optional_in for need in needs(inventory, "ts1")] == ["", "", "", "pg_analytics", "", "", ""]
 
 
 def test_no_port_of_a_host_is_needed_twice() -> None:
