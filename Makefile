@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 VENV  := .venv/bin
 
-BENCHMARKS := deploy change wal_push wal_fetch base_backup
+BENCHMARKS := deploy change failover paging exporter wal_push wal_fetch base_backup
 
 .PHONY: help setup demo test bench lint lab-up lab-down lock
 
@@ -15,8 +15,9 @@ setup:  ## bring a bare Debian 12 machine to the point where all else works
 demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
 	@$(VENV)/ops lab demo
 
-test: setup lint  ## every test: those of the lab, which share one fleet, and beside them integration and unit
-	@tests/run
+test: setup lint  ## every test: integration and unit side by side, then the lab's, which share one fleet
+	@code=0; $(VENV)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests/integration tests/unit || code=1; \
+	$(VENV)/pytest tests/lab || code=1; exit $$code
 
 bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansible's, what a change costs a client, WAL beside pgBackRest
 	@set -e; for name in $(BENCHMARKS); do $(VENV)/python -m benchmarks.$$name; done
