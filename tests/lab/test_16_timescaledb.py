@@ -1,7 +1,8 @@
 """The analytics cluster: left out where its packages cannot be had, and made, pinned and upgraded where they can.
 
 The package source is a repository that is built here: only its address, its key and the pin are set, as for a mirror.
-These tests build upon each other; after the last one the analytics cluster runs.
+These tests build upon each other; after the last one the analytics cluster runs. Its TimescaleDB is none: what watches
+it is right to complain, so that the tests of alerts come before.
 """
 
 from __future__ import annotations
