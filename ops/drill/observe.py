@@ -24,10 +24,10 @@ _CORRUPT = 2  # pg_amcheck's exit code for damage that it found
 
 def paused(connection: Connection, server: PrivateServer) -> Pause | None:
     """How replay ended, once it has paused at its target; None before."""
+    log = server.log()  # before the question: what it says of the end is true of the answer then
     in_recovery, replayed, last_end = row(
         connection, "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()"
     )
-    log = server.log()
     if in_recovery and "pausing at the end of recovery" not in log:
         return None
     left_out = _LEFT_OUT.search(log)

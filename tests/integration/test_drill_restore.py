@@ -174,7 +174,8 @@ def test_an_interrupted_drill_cleans_up_and_a_killed_one_is_cleaned_up_after(rea
             process.send_signal(sign)
             process.wait(20)
             assert process.returncode == (130 if sign == signal.SIGTERM else -sign)
-        assert is_clean(ready) == (sign == signal.SIGTERM)
+        if sign == signal.SIGTERM:  # its server's restore_command may outlive it for a moment
+            wait_until("nothing is left of the drill that was interrupted", lambda: is_clean(ready))
     assert ready.processes(), "the server outlives the drill that was killed"
     ready.run("2126-01-01T00:00:00Z")  # refused, but it tidies up first
     assert is_clean(ready)
