@@ -118,9 +118,9 @@ def _packs_to_copy(source: Repository, target: Repository, backups: Sequence[str
 
 
 def _evidence_to_copy(source: Repository, target: Repository) -> list[Stored]:
-    """What drills have proven, and the target does not know."""
-    there = _listing(target, target.layout.drills)
-    return [stored for name, stored in _listing(source, source.layout.drills).items() if name not in there]
+    """What drills have proven and looks at audit trails have found, and the target does not know."""
+    there = _listing(target, target.layout.evidence)
+    return [stored for name, stored in _listing(source, source.layout.evidence).items() if name not in there]
 
 
 def mirror(source: Repository, target: Repository, *, level: int, reporter: Reporter) -> Copied:
@@ -296,6 +296,6 @@ def _listing(repository: Repository, folder: str) -> Mapping[str, Stored]:
 def _copy_evidence(source: Repository, target: Repository) -> None:
     """Byte by byte: it is in no envelope."""
     for stored in _evidence_to_copy(source, target):
-        name = stored.key.removeprefix(source.layout.drills)
+        name = stored.key.removeprefix(source.layout.evidence)
         with suppress(AlreadyExists):
-            target.store.put(f"{target.layout.drills}{name}", source.store.get(stored.key))
+            target.store.put(f"{target.layout.evidence}{name}", source.store.get(stored.key))

@@ -7,20 +7,30 @@ from dataclasses import dataclass
 
 from ops.config import Config
 from ops.errors import Unreachable
-from ops.model.jobs import JOBS, Job, commands, elected, timer_of
+from ops.model.jobs import JOBS, OF_THE_LEADER, Job, commands, elected, leading, timer_of
 from ops.postgres.patroni import Patroni
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Who does what is due, and who we are; both None where no Patroni runs, and this host does all of it."""
+    """Who does what is due, who leads, and who we are; all None where no Patroni runs, and this host does all of it."""
 
     elected: str | None
+    leader: str | None
     ourselves: str | None
 
     @property
     def is_ours(self) -> bool:
+        """Whether we do what is not the leader's to do."""
         return self.elected == self.ourselves
+
+    def of(self, job: Job) -> str | None:
+        """Whose turn a job is. Raises Unreachable where it is the leader's and nobody leads."""
+        if job not in OF_THE_LEADER:
+            return self.elected
+        if self.leader is None and self.ourselves is not None:
+            raise Unreachable(f"{job}: the cluster has no leader")
+        return self.leader
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,13 @@ class Timer:
 def turn(config: Config) -> Turn:
     """Whose turn it is. Raises Unreachable where Patroni does not say: nobody may do it twice."""
     if config.patroni is None:
-        return Turn(None, None)
+        return Turn(None, None, None)
     patroni = Patroni(config.patroni)
-    chosen = elected(patroni.members())
+    members = patroni.members()
+    chosen = elected(members)
     if chosen is None:
         raise Unreachable("no member of the cluster is healthy: nobody can do what is due")
-    return Turn(chosen, patroni.own_name())
+    return Turn(chosen, leading(members), patroni.own_name())
 
 
 def argv(config: Config, job: Job) -> list[list[str]]:

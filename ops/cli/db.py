@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -18,10 +20,9 @@ from ops.database import partitions as months
 from ops.database import views
 from ops.database.target import Target, acts, given, local
 from ops.database.validate import validate as compare
-from ops.errors import Exit
-from ops.model.migrations import refusals
-
-DATABASE = "pend_production"
+from ops.errors import Exit, UsageError
+from ops.model.impact import Impact
+from ops.model.migrations import APPLICATION, File, refusals
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
     @configured
     @click.option("--folder", type=click.Path(path_type=Path), help="Of the migrations, if not below /opt/ops/sql.")
     @click.option("--server", metavar="URI", help="Another server's database, as libpq reads it, without a password.")
-    @click.option("--database", default=DATABASE, show_default=True, help="Of this host's server.")
+    @click.option("--database", default=APPLICATION, show_default=True, help="Of this host's server.")
     @wraps(command)
     def wrapped(
         *arguments: Any,
@@ -82,16 +83,34 @@ def db() -> None:
 @db.command()
 @targeted
 @click.option("--dry", is_flag=True, help="Only say what is pending: exit 0 for nothing, 1 for something.")
+@click.option("--check", is_flag=True, help="As --dry, of what this member would do: nothing on a replica.")
+@click.option(
+    "--declared", type=click.File(), help="With --check: migrations and digests as JSON; - for standard input."
+)
 @click.option("--lock", type=float, default=0.5, show_default=True, help="Seconds that others may queue behind a lock.")
 @click.option("--statement", type=float, default=600, show_default=True, help="Seconds that one statement may take.")
 @click.option("--wait", type=float, default=120, show_default=True, help="Seconds to try again for a lock.")
 @click.pass_context
-def migrate(ctx: click.Context, *, dry: bool, lock: float, statement: float, wait: float, meant: Meant) -> None:
+def migrate(
+    ctx: click.Context,
+    *,
+    dry: bool,
+    check: bool,
+    declared: TextIO | None,
+    lock: float,
+    statement: float,
+    wait: float,
+    meant: Meant,
+) -> None:
     """Apply what is pending, each file in a transaction of its own. A second run does nothing.
 
     Safe on every member: the one that leads acts. A migration that does not get a lock at once steps back and tries
     again, so that nobody queues behind it.
     """
+    if check:
+        _show_pending(ctx, meant, declared)
+    if declared:
+        raise UsageError("--declared is for --check: what is applied is what lies in the folder")
     target = meant.to_read() if dry else meant.to_change()
     if target is None:
         return
@@ -109,6 +128,26 @@ def migrate(ctx: click.Context, *, dry: bool, lock: float, statement: float, wai
         emit_json({"database": target.database, "applied": applied})
     elif not applied:
         click.echo(f"{target.database}: nothing pending")
+
+
+def _show_pending(ctx: click.Context, meant: Meant, declared: TextIO | None) -> NoReturn:
+    """What the deploy asks before it migrates, and `ops plan`: as `ops cluster apply --check` answers."""
+    leads = meant.server or acts(begin(meant.config_file))
+    target = meant.to_read()
+    known = _declared(declared) if declared else runs.files(target.folder)
+    found = [f"{target.database}: migration {name}" for name in runs.pending(target, known)] if leads else []
+    if meant.as_json:
+        emit_json({"pending": [{"what": what, "impacts": [Impact.NONE]} for what in found]})
+    else:
+        click.echo("\n".join(found) or "nothing pending")
+    ctx.exit(Exit.NO if found else Exit.OK)
+
+
+def _declared(file: TextIO) -> list[File]:
+    try:
+        return [File(name, digest) for name, digest in json.load(file).items()]
+    except (ValueError, AttributeError) as error:
+        raise UsageError("--declared takes a JSON object of migrations and their digests", detail=str(error)) from error
 
 
 @db.command()
@@ -188,8 +227,10 @@ def refresh(*, view: tuple[str, ...], due: bool, meant: Meant) -> None:
     if meant.as_json:
         emit_json({"database": target.database, "refreshed": [asdict(one) for one in done]})
     else:
-        lines = [f"refreshed {one.name} in {seconds(one.seconds)}" for one in done]
-        click.echo("\n".join(lines) or "nothing is due")
+        for one in done:
+            click.echo(f"refreshed {one.name} in {seconds(one.seconds)}")
+        if not done and sys.stdout.isatty():  # a timer asks each minute: nothing to say is nothing in the journal
+            click.echo("nothing is due")
 
 
 @db.command()

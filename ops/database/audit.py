@@ -50,11 +50,10 @@ _GUARDS: LiteralString = """
 _BATCH = 2000
 
 
-def judge(target: Target, anchor: Path | None = None) -> Verdict:
-    """Read the whole trail at one moment, and judge it; with `anchor`, by that too. OpsError where there is none."""
-    anchors = _read_anchor(anchor, target.database) if anchor else {}
+def judge(target: Target, anchors: Mapping[int, Head] | None = None) -> Verdict:
+    """Read the whole trail at one moment, and judge it, by `anchors` too. OpsError where there is no trail."""
     with target.connect() as connection, _at_one_moment(connection):
-        return judged(connection, anchors)
+        return judged(connection, anchors or {})
 
 
 def judged(connection: Connection, anchors: Mapping[int, Head]) -> Verdict:
@@ -84,18 +83,31 @@ def anchor(target: Target) -> dict[str, Any]:
     }
 
 
-def _read_anchor(path: Path, database: str) -> dict[int, Head]:
+def read_anchor(path: Path, database: str) -> dict[int, Head]:
+    """The heads by an anchor in a file, chain by chain; UsageError where it is none, or another database's."""
     try:
-        document = json.loads(path.read_text())
-        heads = [Head(one["chain"], one["position"], bytes.fromhex(one["hash"])) for one in document["chains"]]
-        digest = sha256(json.dumps(document["chains"], sort_keys=True).encode()).hexdigest()
-        sound = digest == document["digest"] and document["database"] == database
+        return anchored(json.loads(path.read_text()), database)
     except OSError as error:
         raise UsageError(f"may not read {path}", detail=error.strerror) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is no anchor of an audit trail", hint="ops audit anchor --json makes one.") from error
-    if not sound:
-        raise UsageError(f"{path} is damaged, or of another database than {database}")
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is no anchor of the audit trail of {database}, or is damaged",
+            detail=str(error),
+            hint="ops audit anchor --json makes one.",
+        ) from error
+
+
+def anchored(document: Any, database: str) -> dict[int, Head]:
+    """The heads that `anchor` has said; ValueError where it has not said this, or not of this database."""
+    try:
+        heads = [Head(one["chain"], one["position"], bytes.fromhex(one["hash"])) for one in document["chains"]]
+        digest = sha256(json.dumps(document["chains"], sort_keys=True).encode()).hexdigest()
+        if document["database"] != database:
+            raise ValueError(f"it is of {document['database']}")
+        if digest != document["digest"]:
+            raise ValueError("its digest is not that of its chains")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     return {head.chain: head for head in heads}
 
 

@@ -7,10 +7,9 @@ keep a migration from standing in a queue of locks with everybody else behind it
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -21,14 +20,13 @@ import psycopg
 
 from ops.database.target import Target, alone
 from ops.errors import OpsError, UsageError
-from ops.model.migrations import Applied, File, Standing, refusals, standings
+from ops.model.migrations import ROLLBACK, Applied, File, Standing, digest, refusals, standings
 from ops.postgres.connect import Connection
 
 if TYPE_CHECKING:
     from yoyo.backends import DatabaseBackend
     from yoyo.migrations import Migration
 
-_ROLLBACK = ".rollback.sql"
 _KEPT = re.compile(r"^-- no rollback: (.+)$", re.MULTILINE)
 # The digest of a file is kept as the comment of yoyo's log of its last application.
 _APPLIED = """
@@ -57,7 +55,7 @@ class Patience:
 
 def files(folder: Path) -> list[File]:
     """The migrations of a folder, in order; UsageError where there is none."""
-    found = sorted(file for file in folder.glob("*.sql") if not file.name.endswith(_ROLLBACK))
+    found = sorted(file for file in folder.glob("*.sql") if not file.name.endswith(ROLLBACK))
     if not found:
         raise UsageError(
             f"there are no migrations in {folder}", hint="The deploy copies sql/ there; --folder names another."
@@ -68,16 +66,29 @@ def files(folder: Path) -> list[File]:
 def _file(path: Path) -> File:
     text = path.read_text()
     kept = ""
-    if not path.with_name(path.stem + _ROLLBACK).exists():
+    if not path.with_name(path.stem + ROLLBACK).exists():
         reason = _KEPT.search(text)
-        kept = reason[1] if reason else f"there is no {path.stem}{_ROLLBACK}"
-    return File(path.stem, hashlib.sha256(text.encode()).hexdigest(), kept)
+        kept = reason[1] if reason else f"there is no {path.stem}{ROLLBACK}"
+    return File(path.stem, digest(text), kept)
 
 
 def status(target: Target) -> list[Standing]:
     """Every migration of the folder or the database, in order. Reads only, so that it can be asked of a replica."""
     with target.connect() as connection:
         return standings(files(target.folder), _applied(connection))
+
+
+def pending(target: Target, declared: Sequence[File]) -> list[str]:
+    """What `migrate` would apply of what is `declared`: all of it where there is no such database yet.
+
+    Reads only. OpsError where what was applied is not what is declared.
+    """
+    if not target.exists():
+        return [file.name for file in declared]
+    with target.connect() as connection:
+        found = standings(declared, _applied(connection))
+    _refuse(found)
+    return [one.name for one in found if one.state == "pending"]
 
 
 def _applied(connection: Connection) -> list[Applied]:
@@ -178,7 +189,7 @@ def _retried(
 
 
 def _apply(backend: DatabaseBackend, migration: Migration) -> None:
-    digest = hashlib.sha256(Path(migration.path).read_bytes()).hexdigest()
+    text = Path(migration.path).read_text()
     with _one_transaction(backend, migration):
         migration.process_steps(backend, "apply")
         _as_ourselves(backend)
@@ -186,7 +197,7 @@ def _apply(backend: DatabaseBackend, migration: Migration) -> None:
         backend.log_migration(migration, "apply")
         backend.connection.execute(
             "UPDATE public._yoyo_log SET comment = %s WHERE migration_id = %s AND comment IS NULL",
-            [digest, migration.id],
+            [digest(text), migration.id],
         )
 
 

@@ -12,12 +12,11 @@ import psycopg
 
 from ops.config import Config
 from ops.errors import OpsError, Unreachable, UsageError
+from ops.model.migrations import PURPOSES
 from ops.postgres import cluster
 from ops.postgres.connect import Connection
 
 SQL = Path("/opt/ops/sql")  # where the deploy puts it
-# Database -> the folder below it that makes it.
-PURPOSES = {"pend_production": "app", "pend_analytics": "analytics"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,12 @@ class Target:
         """Another database of the same server."""
         parts = urlsplit(self.uri)
         return replace(self, uri=urlunsplit(parts._replace(path=f"/{quote(database)}")))
+
+    def exists(self) -> bool:
+        """Whether the server has it; Unreachable where the server does not let us in."""
+        with self.other("postgres").connect() as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [self.database]).fetchone()
+        return found is not None
 
     def connect(self) -> Connection:
         """A connection in autocommit mode; Unreachable where we are not let in."""

@@ -18,16 +18,22 @@ from ops.deploys.inventory import Inventory
 from ops.deploys.operations import account, config_file, directory, secret_file
 from ops.deploys.pki import Leaf
 from ops.deploys.platform import ops_toml, repository_access
+from ops.deploys.settings import Postgres
 from ops.deploys.site import Host, section
 
 USER = "monitor"  # in every cluster; it logs in with a certificate of that name, and with nothing else
-# The limit is for each server: exporters hold a few connections, and a few people may check at once.
-ROLE = {"login": True, "createdb": False, "member_of": ["pg_monitor"], "connection_limit": 12}
 SYSTEM_USER = "ops"  # on monitoring hosts
 CERTIFICATE, KEY = f"/etc/ops/pki/{USER}.crt", f"/etc/ops/pki/{USER}.key"
 FLEET = "/etc/ops/fleet.toml"
 CLUSTERS, SECRETS = "/etc/ops/clusters", "/etc/ops/fleet"
 PROMETHEUS_PORT, ALERTMANAGER_PORT = 9090, 9093
+
+
+def role(postgres: Postgres) -> dict[str, Any]:
+    """The role `monitor`, as a cluster declares it; what its databases tell of themselves they tell `exporter`."""
+    # The limit is for each server: exporters hold a few connections, and a few people may check at once.
+    groups = ["pg_monitor", *({"exporter"} & postgres.roles.keys())]
+    return {"login": True, "createdb": False, "member_of": groups, "connection_limit": 12}
 
 
 @section("Fleet map")
@@ -108,7 +114,7 @@ def _cluster(inventory: Inventory, cluster: str) -> dict[str, Any]:
         "read_port": routing.read_port,
         "timescaledb": inventory.timescaledb(cluster) is not None,
         "promises": inventory.drill() if is_drilled else None,
-        "schedules": {job: when for job, when in inventory.schedules(cluster).model_dump().items() if when},
+        "schedules": {job: when for job, when in inventory.schedules(cluster).items() if when},
         "members": inventory.groups[cluster],
         "port": postgres.port,
         "api_port": inventory.patroni(cluster).port,

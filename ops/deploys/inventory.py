@@ -30,6 +30,7 @@ from ops.deploys.settings import (
     TimescaleDB,
 )
 from ops.errors import UsageError
+from ops.model.jobs import Job, jobs
 
 # Groups that a service looks for, and prefixes of groups that there may be any number of.
 SERVICE_GROUPS = ("etcd", "object_store", "router", "drill", "monitoring")
@@ -98,8 +99,10 @@ class Inventory:
     def drill(self) -> Drill:
         return self._get("drill", "drill", Drill)
 
-    def schedules(self, cluster: str) -> Schedules:
-        return self._get(cluster, "schedules", Schedules)
+    def schedules(self, cluster: str) -> dict[Job, str]:
+        """When each job is due that there is in this cluster; empty: never."""
+        chosen = self._get(cluster, "schedules", Schedules).model_dump()
+        return {job: chosen[job] for job in jobs(self.postgres(cluster).databases)}
 
     def monitoring(self) -> Monitoring:
         return self._get("monitoring", "monitoring", Monitoring)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pyinfra import host, state
@@ -34,6 +35,7 @@ from ops.deploys.settings.timescaledb import EXTENSION
 from ops.deploys.site import Host, section
 from ops.deploys.wheels import PROJECT, wheelhouse
 from ops.model.command import restore_command
+from ops.model.migrations import PURPOSES, ROLLBACK, digest
 from ops.model.settings import written
 from ops.model.sizing import MIB, analytics_member, sizes
 
@@ -89,6 +91,7 @@ def postgres(this: Host) -> None:
     # A reload is enough for what may change while it runs; who needs a restart of PostgreSQL is restarted below.
     service("patroni.service", PATRONI_YML, *certificates, verb="reload")
     _declare(this, settings, patroni)
+    _migrate(settings)
     unit_file("ops/ops-heartbeat.service.j2", "ops-heartbeat", ops=OPS)
     service(
         "ops-heartbeat.service", "/etc/systemd/system/ops-heartbeat.service", "/etc/ops/ops.toml", "/opt/ops/.installed"
@@ -213,7 +216,7 @@ def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
             | ({"password_file": f"/etc/ops/secrets/role_{name}"} if role.login else {})
             for name, role in settings.roles.items()
         }
-        | {pgbouncer.USER: pgbouncer.ROLE, fleet.USER: fleet.ROLE},
+        | {pgbouncer.USER: pgbouncer.ROLE, fleet.USER: fleet.role(settings)},
         "databases": {
             name: {
                 "owner": database.owner,
@@ -236,6 +239,24 @@ def _declare(this: Host, settings: Postgres, patroni: Patroni) -> None:
     )
     if _speaks_for_its_cluster(this):
         converge(name=f"Restart who is due in {this.cluster}", command=f"{OPS} cluster restart")
+
+
+def _migrate(settings: Postgres) -> None:
+    """The migrations of the databases that have some, by whoever leads. The check is told what they are to be: while a
+    deploy is prepared the folder on the host is still the one before."""
+    for name in settings.databases:
+        if declared := migrations_of(name):
+            converge(
+                name=f"Apply the migrations of {name}",
+                command=f"{OPS} db migrate --database {name}",
+                declared=json.dumps(declared),
+            )
+
+
+def migrations_of(database: str, sql: Path = PROJECT / "sql") -> dict[str, str]:
+    """Migration → digest of its text, in order; empty for a database that has no folder of them."""
+    files = sorted((sql / PURPOSES[database]).glob("*.sql")) if database in PURPOSES else []
+    return {file.stem: digest(file.read_text()) for file in files if not file.name.endswith(ROLLBACK)}
 
 
 def _own_extensions(this: Host) -> None:

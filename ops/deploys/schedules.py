@@ -1,5 +1,5 @@
-"""Backups and what looks after them: systemd's timers on every member of a cluster. Which of them does the work they
-agree upon when it is due (ops/backup/schedule.py)."""
+"""Backups, and what looks after them and after the application's database: systemd's timers on every member of a
+cluster. Which of them does the work they agree upon when it is due (ops/backup/schedule.py)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def schedules(this: Host) -> None:
     """One timer a job; a job that the inventory gives no time has none."""
     if not this.cluster:
         return
-    chosen = this.inventory.schedules(this.cluster).model_dump()
+    chosen = this.inventory.schedules(this.cluster)
     config_file("ops/ops-scheduled@.service.j2", "/etc/systemd/system/ops-scheduled@.service", ops=OPS)
     for job in JOBS:
         unit = timer_of(job)
-        if when := chosen[job]:
+        if when := chosen.get(job):
             config_file("ops/ops-scheduled.timer.j2", f"/etc/systemd/system/{unit}", job=job, when=when)
             service(unit, f"/etc/systemd/system/{unit}")
         else:

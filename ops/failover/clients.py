@@ -30,10 +30,15 @@ PERIOD = 1 / RATE
 FIRST_WITHIN = 30.0
 LAST_WITHIN = 5.0  # whoever waits for an answer when all is over is cut off then
 
-TABLE = "ops_failover_drill"
-_MAKE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
+# In a schema of its own, which the owner of a database may make: what is in public belongs to the migrations.
+_SCHEMA = "failover_drill"
+TABLE = f"{_SCHEMA}.acknowledged"
+_MAKE = (
+    f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}",
+    f"""CREATE TABLE IF NOT EXISTS {TABLE} (
     run uuid, client text, id bigint, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (run, client, id)
-)"""
+)""",
+)
 _ADDRESS = "host(inet_server_addr())"  # of the server itself, whatever pooler or router is on the way
 _SINCE = "' since ' || extract(epoch FROM pg_postmaster_start_time())"  # a restarted server is another one
 
@@ -183,7 +188,8 @@ def writing(dsn: str) -> Iterator[Running]:
 def prepare(dsn: str) -> None:
     """Make the table that writers write to."""
     with connect(dsn) as connection:
-        connection.execute(_MAKE)
+        for statement in _MAKE:
+            connection.execute(statement.encode())
 
 
 def stored(dsn: str, run: uuid.UUID) -> frozenset[tuple[str, int]]:

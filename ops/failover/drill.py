@@ -138,8 +138,9 @@ def store(hosts: Hosts, report: Report) -> str:
     Done by a host that has credentials for that: the drill host of this cluster, or else its primary.
     """
     inventory = hosts.inventory
-    provers = inventory.groups.get("drill", ()) if inventory.drill().cluster == report.cluster else ()
-    host = provers[0] if provers else (report.after or report.before).leader
+    provers = inventory.groups.get("drill", ())
+    ours = provers and inventory.drill().cluster == report.cluster
+    host = provers[0] if ours else (report.after or report.before).leader
     return hosts.ask(host, "ops drill record -", stdin=json.dumps(as_dict(report)))
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Literal, Protocol
 
-Job = Literal["backup", "verify", "expire", "mirror"]
-JOBS: tuple[Job, ...] = ("backup", "verify", "expire", "mirror")
+from ops.model.migrations import APPLICATION
+
+Job = Literal["backup", "verify", "expire", "mirror", "refresh", "partitions", "audit"]
+OF_THE_STORE: tuple[Job, ...] = ("backup", "verify", "expire", "mirror")
+OF_THE_APPLICATION: tuple[Job, ...] = ("refresh", "partitions", "audit")
+JOBS: tuple[Job, ...] = (*OF_THE_STORE, *OF_THE_APPLICATION)
+OF_THE_LEADER: tuple[Job, ...] = ("refresh", "partitions")  # they write to the database
 
 
 class Candidate(Protocol):
@@ -30,6 +35,16 @@ def timer_of(job: Job) -> str:
     return f"ops-{job}.timer"
 
 
+def jobs(databases: Container[str]) -> tuple[Job, ...]:
+    """What there is to do in a cluster with these databases."""
+    return JOBS if APPLICATION in databases else OF_THE_STORE
+
+
+def leading(members: Sequence[Candidate]) -> str | None:
+    """Who leads; None where nobody does."""
+    return next((one.name for one in members if one.is_leader and one.is_healthy), None)
+
+
 def elected(members: Sequence[Candidate]) -> str | None:
     """Who does what is due: the first healthy replica by name, which spares the leader; None where nobody can.
 
@@ -48,5 +63,11 @@ def commands(job: Job, others: Sequence[str]) -> list[list[str]]:
             return [["backup", "create"]]
         case "mirror":
             return [["repository", "mirror"]] if others else []
+        case "refresh":
+            return [["db", "refresh", "--due"]]
+        case "partitions":
+            return [["db", "partitions"]]
+        case "audit":
+            return [["audit", "verify", "--keep"]]
         case _:
             return [["backup", job], *(["backup", job, "--repository", name] for name in others)]

@@ -17,6 +17,8 @@
         copied/<pack id>.<pack id>      which pack of another repository was copied as which of this one
         evidence/drills/<drill id>.json what a restore drill proved
         evidence/failovers/<id>.json    what a failover drill measured
+        evidence/audit/<database>/verdicts/<id>.json    what a look at the audit trail found
+        evidence/audit/<database>/anchors/<id>.json     where its chains ended
 
 The system identifier keeps a rebuilt or upgraded cluster of the same name apart from its predecessor.
 """
@@ -109,6 +111,10 @@ class Layout:
         return f"{self.root}copied/"
 
     @property
+    def evidence(self) -> str:
+        return f"{self.root}evidence/"
+
+    @property
     def drills(self) -> str:
         return f"{self.root}evidence/drills/"
 
@@ -121,6 +127,16 @@ class Layout:
 
     def failover(self, drill_id: str) -> str:
         return f"{self.failovers}{drill_id}.json"
+
+    @property
+    def audits(self) -> str:
+        return f"{self.root}evidence/audit/"
+
+    def verdicts(self, database: str) -> str:
+        return f"{self.audits}{database}/verdicts/"
+
+    def anchors(self, database: str) -> str:
+        return f"{self.audits}{database}/anchors/"
 
 
 def cluster_root(prefix: str, cluster: str) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+# Database -> the folder below sql/ that makes it.
+PURPOSES = {"pend_production": "app", "pend_analytics": "analytics"}
+# The database that has views to refresh, months to make ahead and an audit trail.
+APPLICATION = "pend_production"
+ROLLBACK = ".rollback.sql"
 
 State = Literal["applied", "pending", "changed", "missing", "out of order"]
 
@@ -37,6 +44,11 @@ class Standing:
     state: State
     applied_at: datetime | None = None
     undoes: bool = False
+
+
+def digest(text: str) -> str:
+    """Of a migration's text: what a database remembers it by."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def standings(files: Iterable[File], applied: Iterable[Applied]) -> list[Standing]:

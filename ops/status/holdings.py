@@ -16,6 +16,8 @@ from ops.backup.expire import policy_of
 from ops.backup.holdings import starts_of
 from ops.backup.mirror import lag
 from ops.config import Config
+from ops.database import evidence
+from ops.database.evidence import Proven
 from ops.drill import records
 from ops.drill.evidence import Evidence
 from ops.errors import OpsError
@@ -139,6 +141,7 @@ class Holdings:
     packs: Part[Packs]
     drills: Part[Drills]
     failovers: Part[Failovers]
+    audits: Part[list[Proven]]
     runs: Part[dict[Job, datetime]]
     mirrors: Mapping[str, Part[Behind]] = field(default_factory=dict)
 
@@ -187,7 +190,7 @@ class Observer:
         with ThreadPoolExecutor(_WORKERS) as pool:
             wal, packs = pool.submit(part, continuity), pool.submit(part, _packs)
             drills, failovers = pool.submit(part, _drills), pool.submit(part, _failovers)
-            runs = pool.submit(part, _runs)
+            runs, audits = pool.submit(part, _runs), pool.submit(part, evidence.proven)
             mirrors = {name: pool.submit(part, self._behind(name, now)) for name in self._config.repositories}
         return Holdings(
             cluster=self._config.cluster,
@@ -200,6 +203,7 @@ class Observer:
             packs=packs.result(),
             drills=drills.result(),
             failovers=failovers.result(),
+            audits=audits.result(),
             runs=runs.result(),
             mirrors={name: behind.result() for name, behind in mirrors.items()},
         )
@@ -308,12 +312,13 @@ def _failover(repository: Repository, key: str) -> Failover:
 
 
 def _runs(repository: Repository) -> dict[Job, datetime]:
-    """When each job last left a trace: a manifest, a part of the ledger of packs, a lease."""
+    """When each job last left a trace: a manifest, a part of the ledger of packs, a lease, a verdict."""
     layout = repository.layout
     traces: dict[Job, list[datetime]] = {
         "backup": [one.modified for one in repository.store.list(layout.backups) if one.key.endswith("/manifest")],
         "verify": [one.modified for one in repository.store.list(layout.verified)],
         "expire": [one.modified for one in repository.store.list(layout.leases(EXPIRE))],
+        "audit": [one.modified for one in repository.store.list(layout.audits) if "/verdicts/" in one.key],
     }
     return {job: max(times) for job, times in traces.items() if times}
 

@@ -12,7 +12,7 @@ from ops.errors import OpsError
 from ops.model import readiness as model
 from ops.model.backup import Backup
 from ops.model.failover_checks import judge
-from ops.model.jobs import JOBS, Job
+from ops.model.jobs import JOBS, OF_THE_LEADER, Job
 from ops.model.target import AtTime, parse
 from ops.status import document as d
 from ops.status.continuity import BadFile, Continuity, Gap
@@ -292,7 +292,9 @@ def _failover(one: Failover) -> d.FailoverDrill:
 
 
 def _schedules(declared: Mapping[str, str], runs: Mapping[Job, datetime]) -> list[d.Schedule]:
-    return [d.Schedule(job=job, calendar=declared[job], last_run=runs.get(job)) for job in JOBS if job in declared]
+    """What the leader does in the database leaves no trace in the store; metrics tell of it."""
+    jobs = [job for job in JOBS if job in declared and job not in OF_THE_LEADER]
+    return [d.Schedule(job=job, calendar=declared[job], last_run=runs.get(job)) for job in jobs]
 
 
 def told(error: OpsError) -> str:

@@ -258,6 +258,27 @@ def test_the_commands_say_what_is_so_by_their_exit_codes(databases: Databases) -
     assert host.ops("db", "status", "--database", "nowhere").returncode == 2  # no migrations are known for it
 
 
+def test_the_deploy_is_told_what_it_would_apply_of_what_it_brings(databases: Databases) -> None:
+    target, host = databases.migrated(), databases.host
+    host.write_config(host.folder())
+
+    def check(database: str, declared: dict[str, str]) -> tuple[int, Any]:
+        host.write(host.base / "declared.json", json.dumps(declared))
+        asked = ("--check", "--json", "--declared", host.base / "declared.json", "--database", database)
+        outcome = host.ops("db", "migrate", *asked, "--folder", SQL)
+        assert outcome.stdout, outcome.stderr
+        return outcome.returncode, json.loads(outcome.stdout)
+
+    brought = {file.name: file.digest for file in files(SQL)}
+    assert check(target.database, brought) == (0, {"pending": []})
+    code, found = check(target.database, brought | {"0900-more": "of a file that is not there yet"})
+    assert (code, [one["what"] for one in found["pending"]]) == (1, [f"{target.database}: migration 0900-more"])
+    code, found = check(target.database, brought | {NAMES[0]: "of another text"})
+    assert (code, found["error"]) == (1, "the database and the folder do not agree")
+    code, found = check("not_made_yet", brought)
+    assert (code, len(found["pending"])) == (1, len(NAMES))
+
+
 # -- what they make ----------------------------------------------------------------------------------------------
 
 

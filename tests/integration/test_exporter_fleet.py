@@ -16,11 +16,11 @@ from .fix_exporter import Exporter, Page, Watched, exporting, promtool
 
 pytestmark = pytest.mark.integration
 
-# Of a cluster with Patroni, routers, Redis, another repository or drills; this test's has none.
+# Of a cluster with Patroni, routers, Redis, another repository, drills or an audit trail; this test's has none.
 ELSEWHERE = (
-    "ops_cluster_leader", "ops_cluster_paused", "ops_cluster_timeline", "ops_drill_last", "ops_drill_rpo_seconds",
-    "ops_drill_rto_seconds", "ops_etcd", "ops_failover_drill", "ops_failover_r", "ops_mirror", "ops_redis",
-    "ops_router",
+    "ops_audit", "ops_cluster_leader", "ops_cluster_paused", "ops_cluster_timeline", "ops_drill_last",
+    "ops_drill_rpo_seconds", "ops_drill_rto_seconds", "ops_etcd", "ops_failover_drill", "ops_failover_r", "ops_mirror",
+    "ops_redis", "ops_router",
 )  # fmt: skip
 
 

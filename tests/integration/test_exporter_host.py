@@ -32,6 +32,7 @@ ELSEWHERE = {
     "ops_replication_sync_wanted": "Patroni's",
     "ops_slot_safe_bytes": "with a limit",
     "ops_timescaledb": "with TimescaleDB",
+    **dict.fromkeys(("ops_migrations", "ops_view", "ops_partition", "ops_audit"), "the application's database"),
     "ops_schedule": "with systemd",
 }
 

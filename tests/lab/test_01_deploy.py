@@ -69,6 +69,35 @@ def test_the_required_extensions_are_there(fleet: Fleet) -> None:
     assert {"uuid-ossp", "pgcrypto", "pg_trgm", "btree_gin", "amcheck"} <= set(found)
 
 
+def test_the_database_of_the_application_is_what_its_migrations_make(fleet: Fleet) -> None:
+    leader = fleet.leader()
+    standing = drive.ask_json(leader, "ops db status --json")["migrations"]
+    names = [file.stem for file in sorted((CHECKOUT / "sql/app").glob("*.sql")) if not file.stem.endswith(".rollback")]
+    assert {one["name"]: one["state"] for one in standing} == dict.fromkeys(names, "applied")
+    assert drive.ask_json(leader, "ops db validate --json")["differences"] == []
+    pending = [drive.ask_json(member, "ops db migrate --check --json")["pending"] for member in MEMBERS]
+    assert pending == [[], [], []]
+
+
+def test_the_application_is_a_member_of_its_group_and_owns_nothing(fleet: Fleet) -> None:
+    member = (
+        "SELECT pg_has_role('pend_app', 'app_user', 'MEMBER'), rolcanlogin FROM pg_roles WHERE rolname = 'app_user'"
+    )
+    assert drive.sql(fleet.leader(), member) == "t|f"
+    may_create = "SELECT has_schema_privilege('pend_app', 'public', 'CREATE')"
+    assert drive.sql(fleet.leader(), may_create, "pend_production") == "f"
+
+
+def test_every_member_has_the_timers_of_the_database_and_the_leader_does_what_writes_to_it(fleet: Fleet) -> None:
+    leader = fleet.leader()
+    wanted = {"refresh", "partitions", "audit"}
+    for member in MEMBERS:
+        found = drive.ask_json(member, "ops backup schedule --json")
+        assert found["leader"] == leader
+        assert wanted <= {one["job"] for one in found["timers"] if one["active"]}
+        assert drive.ask(member, "ops backup schedule run refresh").strip() == "" or member == leader
+
+
 def test_replication_uses_certificates_and_tls_1_3(fleet: Fleet) -> None:
     rows = drive.sql(
         fleet.leader(),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.deploys.fleet import role
+from ops.deploys.postgres import migrations_of
+from ops.deploys.settings.postgres import Postgres, Role
 from ops.model.catalogue import Thing, compare
-from ops.model.migrations import Applied, File, refusals, standings
+from ops.model.migrations import Applied, File, digest, refusals, standings
 from ops.model.views import View, due
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -88,3 +92,22 @@ def test_a_view_is_due_when_it_is_too_old_the_latest_first() -> None:
         View("almost", timedelta(minutes=5), NOW - timedelta(minutes=4, seconds=45)),
     ]
     assert [view.name for view in due(views, NOW)] == ["later", "late", "almost"]
+
+
+# -- what the deploy brings --------------------------------------------------------------------------------------
+
+
+def test_a_declared_database_gets_the_migrations_of_its_folder_and_others_none(tmp_path: Path) -> None:
+    (tmp_path / "analytics").mkdir()
+    for name in ("0002-more.sql", "0001-tokens.sql", "0001-tokens.rollback.sql", "README.md"):
+        (tmp_path / "analytics" / name).write_text(f"-- {name}")
+    brought = {"0001-tokens": digest("-- 0001-tokens.sql"), "0002-more": digest("-- 0002-more.sql")}
+    assert list(migrations_of("pend_analytics", tmp_path).items()) == list(brought.items())
+    assert migrations_of("pend_production", tmp_path) == {}, "there is no such folder"
+    assert migrations_of("pend_guest", tmp_path) == {}, "nobody knows what makes it"
+
+
+def test_what_is_told_of_an_application_is_for_monitoring_only_where_there_is_such_a_group() -> None:
+    with_group = Postgres(roles={"exporter": Role(login=False), "other": Role()})
+    assert role(with_group)["member_of"] == ["pg_monitor", "exporter"]
+    assert role(Postgres(roles={"other": Role()}))["member_of"] == ["pg_monitor"]

@@ -16,6 +16,7 @@ from ops.deploys.needs import needs
 from ops.deploys.operations import render
 from ops.errors import UsageError
 from ops.fleet import Fleet
+from ops.model.jobs import JOBS, OF_THE_STORE
 
 INVENTORIES = Path(__file__).parents[2] / "inventories"
 
@@ -77,7 +78,9 @@ def test_every_kind_of_endpoint_is_watched_and_belongs_to_who_needs_it(inventory
 def test_what_is_not_scheduled_is_not_in_the_map(watched: Path) -> None:
     file = watched / "group_data" / "pg_main.py"
     file.write_text(file.read_text() + '\nschedules = {"verify": ""}\n')
-    assert sorted(read(whole_map(load(watched))).clusters["pg_main"].schedules) == ["backup", "expire", "mirror"]
+    clusters = read(whole_map(load(watched))).clusters
+    assert set(clusters["pg_main"].schedules) == set(JOBS) - {"verify"}
+    assert set(clusters["pg_analytics"].schedules) == set(OF_THE_STORE), "it has no database of the application"
 
 
 def test_promises_are_those_of_the_cluster_that_is_drilled(watched: Path) -> None:

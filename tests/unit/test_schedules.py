@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ops.backup.schedule import Turn
 from ops.deploys.operations import render
 from ops.deploys.settings import Schedules
-from ops.model.jobs import JOBS, commands, elected, timer_of
+from ops.errors import Unreachable
+from ops.model.jobs import JOBS, OF_THE_LEADER, OF_THE_STORE, commands, elected, jobs, leading, timer_of
 from ops.postgres.patroni import Member
 
 UNITS = "ops/ops-scheduled@.service.j2", "ops/ops-scheduled.timer.j2"
@@ -40,6 +42,23 @@ def test_all_repositories_are_looked_after_and_copied_only_where_there_are_some(
     assert commands("verify", []) == [["backup", "verify"]]
     assert commands("mirror", ["offsite"]) == [["repository", "mirror"]]
     assert commands("mirror", []) == []
+
+
+def test_what_writes_to_the_database_is_the_leaders_and_all_else_is_not() -> None:
+    members = [LEADER, member("pg2"), member("pg3")]
+    turn = Turn(elected(members), leading(members), "pg2")
+    assert {job: turn.of(job) for job in JOBS} == {job: "pg1" if job in OF_THE_LEADER else "pg2" for job in JOBS}
+    nobody = Turn("pg2", leading(members[1:]), "pg2")
+    with pytest.raises(Unreachable, match="refresh: the cluster has no leader"):
+        nobody.of("refresh")
+    assert nobody.of("audit") == "pg2"
+
+
+def test_the_applications_database_is_looked_after_where_it_is() -> None:
+    assert jobs(["pend_production", "other"]) == JOBS
+    assert jobs(["pend_analytics"]) == OF_THE_STORE
+    assert commands("refresh", []) == [["db", "refresh", "--due"]]
+    assert commands("audit", ["offsite"]) == [["audit", "verify", "--keep"]], "the mirror copies what is kept"
 
 
 def test_there_is_a_time_for_each_job() -> None:

@@ -89,12 +89,18 @@ class Drill(Model):
 class Schedules(Model):
     """When a cluster is backed up and what is stored looked after: as systemd says it (`man systemd.time`, OnCalendar),
     in UTC unless it names a zone; empty for never. Every member's timer fires, and one member does the work.
+
+    The last three are of a cluster with the application's database: views that are too old, months made ahead, and
+    whether its audit trail is what was written.
     """
 
     backup: str = "*-*-* 01:00:00 UTC"
     verify: str = "Sun *-*-* 05:00:00 UTC"
     expire: str = "*-*-* 04:00:00 UTC"
     mirror: str = "*-*-* *:30:00 UTC"
+    refresh: str = "*-*-* *:*:20 UTC"
+    partitions: str = "*-*-* 00:20:00 UTC"
+    audit: str = "*-*-* 03:00:00 UTC"
 
 
 class SeaweedFS(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ops.exporter.collectors.audits import AUDITS
 from ops.exporter.collectors.backups import BACKUPS
 from ops.exporter.collectors.certificates import CERTIFICATES
 from ops.exporter.collectors.continuity import CONTINUITY
@@ -21,6 +22,7 @@ FLEET_COLLECTORS: tuple[Collector[Watched], ...] = (
     CONTINUITY,
     BACKUPS,
     DRILLS,
+    AUDITS,
     MIRRORS,
     TOPOLOGY,
     READINESS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops.exporter.collectors.activity import ACTIVITY
+from ops.exporter.collectors.application import APPLICATION
 from ops.exporter.collectors.archiver import ARCHIVER
 from ops.exporter.collectors.databases import DATABASES
 from ops.exporter.collectors.pgbouncer import PGBOUNCER
@@ -30,6 +31,7 @@ HOST_COLLECTORS: tuple[Collector[Host], ...] = (
     SIZES,
     SEQUENCES,
     PGBOUNCER,
+    APPLICATION,
     TIMESCALEDB,
     SCHEDULES,
 )
