@@ -24,7 +24,7 @@ bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansib
 
 lint: setup  ## ruff, mypy (strict), import contracts, squawk (migrations)
 	@$(VENV)/ruff check --quiet && $(VENV)/ruff format --check --quiet && $(VENV)/mypy --no-error-summary && $(VENV)/lint-imports --no-logo >/dev/null || { $(VENV)/lint-imports; exit 1; }
-	@$(VENV)/squawk sql/app/*.sql sql/ops/*.sql >/dev/null || { $(VENV)/squawk sql/app/*.sql sql/ops/*.sql; exit 1; }
+	@$(VENV)/squawk sql/*/[0-9]*.sql >/dev/null || { $(VENV)/squawk sql/*/[0-9]*.sql; exit 1; }
 	@echo "lint: clean"
 
 lab-up: setup  ## boot the local fleet

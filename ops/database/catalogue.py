@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from ops.database import timescale
 from ops.model.catalogue import Catalogue, Thing
 from ops.postgres.connect import Connection
 
@@ -184,6 +185,8 @@ def read(connection: Connection) -> Catalogue:
     for kind, query in queries:
         for name, definition in connection.execute(query).fetchall():
             found[Thing(kind, name)] = definition
+    if timescale.EXTENSION in extensions(connection):
+        timescale.add_to(found, connection)
     return found
 
 

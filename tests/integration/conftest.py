@@ -10,15 +10,19 @@ from .fix_exporter import exporter, watched
 from .fix_postgres import BIN_DIR, hosts, module_hosts, workspace
 from .fix_proxy import proxy
 from .fix_store import WEED, bucket, folder_settings, s3_settings, store, weed
+from .fix_timescale import analytics, empty_timescale, pglite_password
 
 __all__ = [
+    "analytics",
     "archivers",
     "bucket",
     "databases",
+    "empty_timescale",
     "exporter",
     "folder_settings",
     "hosts",
     "module_hosts",
+    "pglite_password",
     "proxy",
     "s3_settings",
     "store",

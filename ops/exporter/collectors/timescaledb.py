@@ -16,7 +16,7 @@ SUCCEEDED = gauge(
 FAILING = gauge("ops_timescaledb_job_failing", "Whether the last run of a background job failed.", "database", "task")
 LAG = gauge(
     "ops_timescaledb_aggregate_lag_seconds",
-    "Age of what a continuous aggregate does not have.",
+    "How long ago a continuous aggregate should have had more than it has.",
     "database",
     "aggregate",
 )
