@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from ops.cli.host import as_json_flag, begin, configured
+from ops.cli.lazy import LazyGroup
 from ops.cli.output import Steps, emit_json, seconds, table, timestamp
 from ops.database import migrations as runs
 from ops.database import partitions as months
@@ -75,9 +76,9 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@click.group()
+@click.group(cls=LazyGroup, elsewhere={"bench": "ops.cli.db_bench.bench"})
 def db() -> None:
-    """The databases of applications: migrations, whether they are as declared, views."""
+    """The databases of applications: migrations, whether they are as declared, views, how quick they are."""
 
 
 @db.command()

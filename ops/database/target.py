@@ -83,22 +83,23 @@ def acts(config: Config) -> bool:
 
 
 @contextmanager
-def alone(connection: Connection, what: str) -> Iterator[None]:
-    """Hold the lock of migrations in this database while in here; OpsError where another run has it."""
-    found = connection.execute("SELECT pg_try_advisory_lock(hashtext('ops db'))").fetchone()
+def alone(connection: Connection, what: str, lock: str = "ops db") -> Iterator[None]:
+    """Hold a lock in this database while in here, by default that of migrations; OpsError where another run has it."""
+    found = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [lock]).fetchone()
     if found != (True,):
         holder = connection.execute(
             "SELECT pid, client_addr, backend_start FROM pg_stat_activity JOIN pg_locks USING (pid)"
-            " WHERE locktype = 'advisory' AND granted AND objid = hashtext('ops db')::bigint & 4294967295"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " WHERE locktype = 'advisory' AND granted AND objid = hashtext(%s)::bigint & 4294967295"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [lock],
         ).fetchone()
         seen = f"process {holder[0]} on the server, since {holder[2]}" if holder else None
-        raise OpsError(f"{what}: another run of ops db is at work", detail=seen, hint="Wait until it has ended.")
+        raise OpsError(f"{what}: another run of {lock} is at work", detail=seen, hint="Wait until it has ended.")
     try:
         yield
     finally:
         if not connection.closed:
-            connection.execute("SELECT pg_advisory_unlock(hashtext('ops db'))")
+            connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [lock])
 
 
 def _folder(database: str) -> Path:

@@ -81,8 +81,9 @@ COMMENT ON COLUMN public.blockchain_transactions.timestamp IS 'When its block wa
 COMMENT ON COLUMN public.blockchain_transactions.metadata IS 'What the reader keeps with it';
 
 CREATE INDEX idx_blockchain_transactions_block_number ON public.blockchain_transactions (block_number);
-CREATE INDEX idx_blockchain_transactions_from_address ON public.blockchain_transactions (from_address);
-CREATE INDEX idx_blockchain_transactions_to_address ON public.blockchain_transactions (to_address);
+-- With the time: the newest of a wallet, without sorting all that it ever did.
+CREATE INDEX idx_blockchain_transactions_from_address ON public.blockchain_transactions (from_address, timestamp DESC);
+CREATE INDEX idx_blockchain_transactions_to_address ON public.blockchain_transactions (to_address, timestamp DESC);
 CREATE INDEX idx_blockchain_transactions_timestamp ON public.blockchain_transactions (timestamp);
 
 CREATE TABLE public.blockchain_events (

@@ -2,7 +2,8 @@
 
 The package source is a repository that is built here: only its address, its key and the pin are set, as for a mirror.
 These tests build upon each other; after the last one the analytics cluster runs. Its TimescaleDB is none: what watches
-it is right to complain, so that the tests of alerts come before.
+it is right to complain, so that the tests of alerts come before, and no migration could be applied to it, so that its
+database is none that has some. tests/integration/test_analytics_*.py have a real one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from .conftest import Fleet, ops, wait_until, wait_until_healthy
 pytestmark = pytest.mark.lab
 
 ANALYTICS = ("ts1", "ts2")
-CLUSTER, DATABASE, PORT = "pg_analytics", "pend_analytics", 5433
+CLUSTER, DATABASE, PORT = "pg_analytics", "stand_in", 5433
 OLD, NEW = "2.27.1", "2.28.0"
 APT_TRUST = "/etc/apt/apt.conf.d/80lab-test"
 
@@ -51,15 +52,21 @@ class Site:
         """The group data of the analytics cluster as in the repository, but for these."""
         name = Path("group_data") / f"{CLUSTER}.py"
         changed = {"source": self.source | (source or {}), **settings}
-        text = (drive.INVENTORY.parent / name).read_text()
-        (self.inventory.parent / name).write_text(f"{text}\ntimescaledb |= {changed!r}\n")
+        databases = {DATABASE: {"owner": "pend_analytics_app"}}
+        text = (CHECKOUT / drive.INVENTORY.parent / name).read_text()
+        text += f"\ntimescaledb |= {changed!r}\npostgres['databases'] = {databases!r}\n"
+        (self.inventory.parent / name).write_text(text)
 
-    def deploy(self) -> Deployed:
-        """Only the analytics hosts, with what is declared."""
+    def deploy(self, *options: str) -> Deployed:
+        """What is declared."""
         self.count += 1
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(drive, "INVENTORY", self.inventory)
-            return drive.deploy(self.folder / f"deploy{self.count}.log", "--limit", CLUSTER)
+            return drive.deploy(self.folder / f"deploy{self.count}.log", *options)
+
+    def deploy_cluster(self) -> Deployed:
+        """The same, on the analytics hosts only."""
+        return self.deploy("--limit", CLUSTER)
 
     def refused(self) -> str:
         """What a deploy that fails says."""
@@ -141,7 +148,7 @@ def test_packages_that_another_key_has_signed_are_refused(site: Site) -> None:
 
 def test_the_pinned_version_is_installed_preloaded_and_created(site: Site) -> None:
     site.declare(required=True, version="2.27.*")
-    site.deploy()
+    site.deploy_cluster()
     leader = wait_until_healthy(ANALYTICS)
     for host in ANALYTICS:
         assert installed(host) == [f"{OLD}~debian12"] * 2, "the repository has a newer one"
@@ -170,13 +177,13 @@ def test_every_member_has_the_tuning_of_an_analytics_cluster(site: Site, setting
 
 def test_what_is_installed_needs_no_source(site: Site) -> None:
     site.declare(required=True, version="2.27.*", source={"url": "https://apt.timescale.example/debian"})
-    changes = site.deploy().changes
+    changes = site.deploy_cluster().changes
     assert list(changes) == ["TimescaleDB packages | Write /etc/apt/sources.list.d/pend-ops-timescaledb.sources"]
 
 
 def test_a_newer_pin_upgrades_every_member_and_then_the_extension(site: Site) -> None:
     site.declare(required=True, version="2.28.*")
-    site.deploy()
+    site.deploy_cluster()
     leader = wait_until_healthy(ANALYTICS)
     assert [installed(host) for host in ANALYTICS] == [[f"{NEW}~debian12"] * 2] * 2
     assert sql(leader, "SELECT timescaledb_version()") == NEW
@@ -191,7 +198,7 @@ def test_an_older_pin_is_refused_before_any_change(site: Site) -> None:
     assert "Starting operation" not in said
 
 
-def test_from_then_on_the_whole_fleet_is_deployed_with_it(fleet: Fleet, site: Site) -> None:
-    fleet.deploy()
-    assert fleet.deploy().changes == {}
-    assert json.loads(ops("preflight", str(drive.INVENTORY), "--json").stdout)["left_out"] == {}
+def test_from_then_on_the_whole_fleet_is_deployed_with_it(site: Site) -> None:
+    site.deploy()
+    assert site.deploy().changes == {}
+    assert json.loads(ops("preflight", str(site.inventory), "--json").stdout)["left_out"] == {}
