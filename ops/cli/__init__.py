@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from keyword import iskeyword
 
 import click
 
@@ -16,7 +17,8 @@ from ops.cli.lazy import is_controllers, not_here
 from ops.cli.output import print_error
 from ops.errors import Exit, OpsError
 
-# noun -> what it is for. The module of the same name in ops.cli holds a click group or command of that name.
+# noun -> what it is for. The module of the same name in ops.cli holds a click group or command of that name; where that
+# is a word of Python, both have an underscore behind it.
 GROUPS = {
     "audit": "Whether the audit trail of a database is what was written.",
     "backup": "Take, list and restore base backups.",
@@ -29,6 +31,7 @@ GROUPS = {
     "exporter": "What only we know, for Prometheus, and the status page.",
     "failover": "Whether a failover would go well, and proof that one did.",
     "heartbeat": "The row a second that restore drills are measured by.",
+    "import": "From the JSON files of the old server into the database, and back.",
     "keys": "The keys of an encrypted repository, and what would be lost with them.",
     "lab": "The local fleet: real hosts on this machine.",
     "plan": "What a deploy would do, and what that does to what runs.",
@@ -49,7 +52,8 @@ class LazyGroups(click.Group):
         if cmd_name not in GROUPS:
             return None
         try:
-            command = getattr(importlib.import_module(f"ops.cli.{cmd_name}"), cmd_name)
+            name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            command = getattr(importlib.import_module(f"ops.cli.{name}"), name)
         except ModuleNotFoundError as error:
             if not is_controllers(error):
                 raise

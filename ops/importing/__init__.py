@@ -1,0 +1,1 @@
+"""From the JSON files of the old server into the database, and back."""

@@ -1,0 +1,4 @@
+DROP TABLE ops.import_reject;
+DROP TABLE ops.import_table;
+DROP TABLE ops.import_section;
+DROP TABLE ops.import_file;
