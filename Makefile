@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 VENV  := .venv/bin
 
-BENCHMARKS := deploy change failover paging exporter wal_push wal_fetch base_backup import_json
+BENCHMARKS := deploy change failover paging exporter wal_push wal_fetch base_backup import_json database
 
 .PHONY: help setup demo test bench lint lab-up lab-down lock
 

@@ -24,7 +24,7 @@ GROUPS = {
     "backup": "Take, list and restore base backups.",
     "cluster": "Bring a PostgreSQL cluster to what the inventory declares, and show it.",
     "connect": "What to tell an application: connection strings through the routers.",
-    "db": "The databases of applications: migrations, validation, views.",
+    "db": "The databases of applications: migrations, validation, views, how quick they are.",
     "drill": "Prove that a restore works, against real data.",
     "drift": "Where the running fleet differs from what the inventory declares.",
     "etcd": "Who keeps the leader lock, and who no longer does.",

