@@ -10,6 +10,12 @@ from typing import Literal
 
 # Database -> the folder below sql/ that makes it.
 PURPOSES = {"pend_production": "app", "pend_analytics": "analytics"}
+# Database -> the groups that its migrations give rights to: roles without login, for the whole cluster.
+_READERS = ("analyst", "auditor", "exporter", "migrator")
+GROUPS = {
+    "pend_production": (*_READERS, "app_user", "admin_role", "view_owner", "audit_owner"),
+    "pend_analytics": (*_READERS, "analytics_app"),
+}
 # The database that has views to refresh, months to make ahead and an audit trail.
 APPLICATION = "pend_production"
 ROLLBACK = ".rollback.sql"

@@ -1,5 +1,5 @@
--- Roles, schemas, and who owns what. Roles belong to the whole cluster: the deploy declares them (inventories, `roles`);
--- this makes those that are missing. Who is a member of which is the inventory's to say.
+-- Roles, schemas, and who owns what. Roles belong to the whole cluster: the deploy declares them (GROUPS in
+-- ops/model/migrations.py); this makes those that are missing. Who is a member of which is the inventory's to say.
 --
 -- TimescaleDB runs the policies of a table as its owner, and only as one that may log in. So the owner is not `migrator`,
 -- who may not, and this one has the attribute, no password, and no line in pg_hba.conf.

@@ -1,6 +1,6 @@
--- Roles, schemas, and who owns what. Roles belong to the whole cluster: the deploy declares them (inventories, `roles`);
--- this makes those that are missing, so that the database can be made on any server. No login role is granted anything
--- here: who is a member of which is the inventory's to say.
+-- Roles, schemas, and who owns what. Roles belong to the whole cluster: the deploy declares them (GROUPS in
+-- ops/model/migrations.py); this makes those that are missing, so that the database can be made on any server. No login
+-- role is granted anything here: who is a member of which is the inventory's to say.
 -- no rollback: roles belong to the whole cluster, and other databases may lean on them
 
 CREATE EXTENSION IF NOT EXISTS "uuid-ossp";

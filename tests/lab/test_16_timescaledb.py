@@ -52,9 +52,9 @@ class Site:
         """The group data of the analytics cluster as in the repository, but for these."""
         name = Path("group_data") / f"{CLUSTER}.py"
         changed = {"source": self.source | (source or {}), **settings}
-        databases = {DATABASE: {"owner": "pend_analytics_app"}}
+        stand_in = {"databases": {DATABASE: {"owner": "pend_analytics_app"}}, "roles": {"pend_analytics_app": {}}}
         text = (CHECKOUT / drive.INVENTORY.parent / name).read_text()
-        text += f"\ntimescaledb |= {changed!r}\npostgres['databases'] = {databases!r}\n"
+        text += f"\ntimescaledb |= {changed!r}\npostgres |= {stand_in!r}\n"
         (self.inventory.parent / name).write_text(text)
 
     def deploy(self, *options: str) -> Deployed:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.deploys.fleet import role
 from ops.deploys.postgres import migrations_of
-from ops.deploys.settings.postgres import Postgres, Role
+from ops.deploys.settings.postgres import Database, Postgres, Role
 from ops.model.catalogue import Thing, compare
-from ops.model.migrations import Applied, File, digest, refusals, standings
+from ops.model.migrations import GROUPS, PURPOSES, Applied, File, digest, refusals, standings
 from ops.model.views import View, due
 
+SQL = Path(__file__).parents[2] / "sql"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -108,6 +111,29 @@ def test_a_declared_database_gets_the_migrations_of_its_folder_and_others_none(t
 
 
 def test_what_is_told_of_an_application_is_for_monitoring_only_where_there_is_such_a_group() -> None:
-    with_group = Postgres(roles={"exporter": Role(login=False), "other": Role()})
+    with_group = Postgres(databases={"pend_production": Database(owner="other")}, roles={"other": Role()})
     assert role(with_group)["member_of"] == ["pg_monitor", "exporter"]
     assert role(Postgres(roles={"other": Role()}))["member_of"] == ["pg_monitor"]
+
+
+def test_a_database_brings_its_groups_which_the_inventory_may_say_more_of() -> None:
+    data = {"databases": {"pend_analytics": {"owner": "app"}}, "roles": {"app": {}, "analyst": {"connection_limit": 3}}}
+    roles = Postgres.model_validate(data).roles
+    assert set(roles) == {"app", *GROUPS["pend_analytics"]}
+    assert [name for name, role in roles.items() if role.login] == ["analyst", "app"]
+    assert roles["analyst"].connection_limit == 3
+    assert Postgres.model_validate({"databases": {"guest": {"owner": "app"}}, "roles": {"app": {}}}).roles.keys() == {
+        "app"
+    }
+
+
+def test_a_member_of_a_group_that_nobody_declares_is_refused() -> None:
+    with pytest.raises(ValueError, match="'app' is a member of 'app_users', which is not among the roles"):
+        Postgres.model_validate({"roles": {"app": {"member_of": ["pg_monitor", "app_users"]}}})
+
+
+@pytest.mark.parametrize("database", GROUPS)
+def test_the_groups_of_a_database_are_those_that_its_migrations_make(database: str) -> None:
+    text = (SQL / PURPOSES[database] / "0001-roles.sql").read_text()
+    (made,) = re.findall(r"FOREACH wanted IN ARRAY ARRAY\[(.*?)\]", text, flags=re.DOTALL)
+    assert set(re.findall(r"'(\w+)'", made)) - {"analytics_owner"} == set(GROUPS[database])

@@ -12,15 +12,7 @@ timescaledb = {
 postgres = {
     "port": 5433,
     "databases": {"pend_analytics": {"owner": "pend_analytics_app"}},
-    "roles": {
-        "pend_analytics_app": {"connection_limit": 80, "member_of": ["analytics_app"]},
-        # Groups: who logs in is a member of some. What each may do: docs/guides/analytics.md.
-        "analytics_app": {"login": False},
-        "analyst": {"login": False},
-        "auditor": {"login": False},
-        "exporter": {"login": False},
-        "migrator": {"login": False},
-    },
+    "roles": {"pend_analytics_app": {"connection_limit": 80, "member_of": ["analytics_app"]}},
 }
 
 patroni = {"preset": "balanced"}

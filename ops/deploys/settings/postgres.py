@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ops.config import Model
 from ops.deploys.settings.names import Name, Port
+from ops.model.migrations import GROUPS
 
 # DESIGN.md §5: what the platform asks of every database, and what its own checks need (amcheck).
 REQUIRED_EXTENSIONS = ("uuid-ossp", "pgcrypto", "pg_trgm", "btree_gin")
@@ -71,6 +72,8 @@ class Postgres(Model):
 
     `package_version` pins the minor release, as 15.20 or as exact as the package's 15.20-0+deb12u1: a deploy installs
     it and restarts the members one after the other. Empty takes the newest at the first install, and leaves it.
+
+    `roles` has the groups of `databases`, too, which nobody needs to declare (ops.model.migrations.GROUPS).
     """
 
     version: Annotated[int, Field(ge=15)] = 15
@@ -81,6 +84,15 @@ class Postgres(Model):
     settings: Settings = {}
     preload: list[str] = ["pg_stat_statements"]
     sizing: Sizing = Sizing()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_groups(cls, data: Any) -> Any:
+        databases, roles = data.get("databases", {}), data.get("roles", {})
+        if not (isinstance(databases, dict) and isinstance(roles, dict)):
+            return data  # the fields say what is wrong
+        groups = {group: {"login": False} for name in databases for group in GROUPS.get(name, ())}
+        return data | {"roles": groups | roles}
 
     @model_validator(mode="after")
     def _nothing_fixed(self) -> Self:
@@ -100,6 +112,14 @@ class Postgres(Model):
         for name, database in self.databases.items():
             if database.owner not in self.roles:
                 raise ValueError(f"database {name!r} is owned by {database.owner!r}, which is not among the roles")
+        return self
+
+    @model_validator(mode="after")
+    def _memberships_exist(self) -> Self:
+        for name, role in self.roles.items():
+            for group in role.member_of:
+                if group not in self.roles and not group.startswith("pg_"):  # those are PostgreSQL's own
+                    raise ValueError(f"role {name!r} is a member of {group!r}, which is not among the roles")
         return self
 
 
