@@ -104,7 +104,7 @@ def list_command(
 def _drilled(repository: Repository) -> dict[str, datetime]:
     """When the last drill was that proved each backup."""
     try:
-        newest = records.newest(repository, _DRILLS)
+        newest = records.restores(repository).newest(_DRILLS)
     except Damaged:  # `ops drill list` names it
         return {}
     return {drill.backup.id: drill.finished_at for drill in newest if drill.proven and drill.backup}

@@ -82,7 +82,7 @@ def restore(
         steps.say(f"  kept    {config.drill.directory / evidence.id}  (remove it when you have seen enough)")
     try:
         with steps.step("store the evidence"):
-            key = records.put(repository, evidence)
+            key = records.restores(repository).put(evidence.id, evidence.model_dump(mode="json"))
     finally:
         if not as_json:
             click.echo(_page(evidence))
@@ -111,7 +111,7 @@ def list_command(
 ) -> None:
     """The last drills, oldest first: what they proved, and what was measured."""
     config = begin(config_file, cluster, repository_name)
-    found = records.newest(repository_of(config, system_identifier), last)
+    found = records.restores(repository_of(config, system_identifier)).newest(last)
     if as_json:
         emit_json([evidence.model_dump(mode="json") for evidence in found])
     elif not found:
@@ -139,7 +139,7 @@ def show(
 ) -> None:
     """What one drill proved, as it was stored."""
     config = begin(config_file, cluster, repository_name)
-    evidence = records.get(repository_of(config, system_identifier), drill_id)
+    evidence = records.restores(repository_of(config, system_identifier)).get(drill_id)
     if as_json:
         emit_json(evidence.model_dump(mode="json"))
     else:

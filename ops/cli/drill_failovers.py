@@ -10,7 +10,7 @@ import click
 
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.output import emit_json, seconds, table
-from ops.drill import failovers
+from ops.drill import records
 from ops.errors import UsageError
 from ops.model.failover import Report, as_dict, from_dict
 
@@ -32,7 +32,7 @@ def record(
     except ValueError as error:
         raise UsageError("that is not the report of a failover drill", detail=str(error)) from None
     config = begin(config_file, found.cluster, repository_name)
-    click.echo(failovers.put(repository_of(config, system_identifier), found))
+    click.echo(records.failovers(repository_of(config, system_identifier)).put(found.id, as_dict(found)))
 
 
 @click.command("failovers")
@@ -53,7 +53,7 @@ def list_command(
 ) -> None:
     """The last failover drills, oldest first: what each cost, and whether anything was lost."""
     config = begin(config_file, cluster, repository_name)
-    found = failovers.newest(repository_of(config, system_identifier), last)
+    found = records.failovers(repository_of(config, system_identifier)).newest(last)
     if as_json:
         emit_json([as_dict(report) for report in found])
     elif not found:

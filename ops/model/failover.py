@@ -1,6 +1,6 @@
 """The report of a failover drill: what a fault cost the clients, and whether anything was lost. Pure.
 
-`ops.failover` on the controller makes it, `ops.drill.failovers` on the hosts keeps and reads it. Times are seconds
+`ops.failover` on the controller makes it, `ops.drill.records` on the hosts keeps and reads it. Times are seconds
 after the fault, so that what came before it is negative.
 """
 

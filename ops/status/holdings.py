@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -266,8 +265,9 @@ def _packs(repository: Repository) -> Packs:
 
 
 def _drills(repository: Repository) -> Drills:
-    names = records.ids(repository)
-    found, damaged = _each(names[-NEWEST:], lambda name: records.read(repository, name))
+    shelf = records.restores(repository)
+    names = shelf.ids()
+    found, damaged = _each(names[-NEWEST:], shelf.read)
     return Drills(found, len(names), damaged)
 
 
@@ -283,32 +283,28 @@ def _each(names: list[str], read: Callable[[str], Seen]) -> tuple[tuple[Seen, ..
 
 
 def _failovers(repository: Repository) -> Failovers:
-    keys = sorted(stored.key for stored in repository.store.list(repository.layout.failovers))
-    found, damaged = _each(keys[-NEWEST:], lambda key: _failover(repository, key))
+    shelf = records.failovers(repository).parsed_by(_failover)
+    found, damaged = _each(shelf.ids()[-NEWEST:], shelf.read)
     return Failovers(found, damaged)
 
 
-def _failover(repository: Repository, key: str) -> Failover:
-    """The record that a failover drill has left, as far as a summary goes; OpsError where it is none."""
-    try:
-        document: dict[str, Any] = json.loads(repository.store.get(key))
-        verdict = document["verdict"]
-        if verdict not in ("passed", "failed", "unknown"):
-            raise ValueError(f"its verdict is {verdict!r}")
-        return Failover(
-            id=document["id"],
-            kind=document["kind"],
-            started_at=datetime.fromisoformat(document["started_at"]),
-            verdict=verdict,
-            reasons=tuple(document["reasons"]),
-            write_gap=document["write_gap"],
-            read_gap=document["read_gap"],
-            redundant=document["moments"]["redundant"],
-            lost=document["rows"]["lost"],
-            late=document["rows"]["late"],
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise OpsError(f"{key} is no record of a failover drill", detail=f"{type(error).__name__}: {error}") from error
+def _failover(document: dict[str, Any]) -> Failover:
+    """As far as a summary goes of the report of a failover drill."""
+    verdict = document["verdict"]
+    if verdict not in ("passed", "failed", "unknown"):
+        raise ValueError(f"its verdict is {verdict!r}")
+    return Failover(
+        id=document["id"],
+        kind=document["kind"],
+        started_at=datetime.fromisoformat(document["started_at"]),
+        verdict=verdict,
+        reasons=tuple(document["reasons"]),
+        write_gap=document["write_gap"],
+        read_gap=document["read_gap"],
+        redundant=document["moments"]["redundant"],
+        lost=document["rows"]["lost"],
+        late=document["rows"]["late"],
+    )
 
 
 def _runs(repository: Repository) -> dict[Job, datetime]:
