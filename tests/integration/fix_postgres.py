@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 import pytest
@@ -75,6 +76,9 @@ def processes_in(directory: Path) -> list[str]:
     return found
 
 
+HOSTS: WeakSet[Host] = WeakSet()  # all that there are: a test that fails shows the ends of their logs
+
+
 class Host:
     """One database host in small: a directory with a PostgreSQL, its socket, its log and an `ops.toml`.
 
@@ -91,6 +95,7 @@ class Host:
         self.keys = Keys(directory=base / "keys")
         self.port = free_port()
         self.listen = ""  # addresses beside the socket
+        HOSTS.add(self)
 
     # -- the server ------------------------------------------------------------------------------------------
 

@@ -56,7 +56,12 @@ def page(watched: Watched, exporter: Exporter) -> Page:
     with application(watched) as session:
         session.execute("SELECT count(*) FROM pg_class")
     exporter.wait_until_all_was_read()
-    return exporter.prometheus.page()
+    # The service's own account of what it archived, which it writes each second.
+    return wait_until(
+        "what was archived is told",
+        exporter.prometheus.page,
+        until=lambda page: "ops_wal_last_archived_timestamp_seconds" in page.names,
+    )
 
 
 def test_every_metric_that_can_be_is_told_and_none_that_is_not_declared(page: Page) -> None:
