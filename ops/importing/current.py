@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -47,13 +47,10 @@ def imported(
 
     def ready() -> list[Ready]:
         out = _rejected(connection, at.section, batch)
-        found = list[Ready]()
         for item in batch:
-            if item.begin not in out:
-                record = named(at.section, item)
-                found.append(Ready(item, _rows(rows, record, item, file)))
-            elif beside:
+            if beside and item.begin in out:
                 beside(item, out[item.begin])
+        found = _ready(rows, [item for item in batch if item.begin not in out], at.section, file)
         batch.clear()
         return found
 
@@ -68,11 +65,14 @@ def imported(
     yield ready()
 
 
-def _rows(rows: Rows, record: Any, item: Item, file: Kept) -> list[Row]:
-    try:
-        return rows.of(record, item.raw, file.written)
-    except Rejected as error:  # it was not, by the import: another version of ours has read it
-        raise AssertionError(f"{file.name}, byte {item.begin}: {error}") from error
+def _ready(rows: Rows, items: Sequence[Item], section: Section, file: Kept) -> list[Ready]:
+    made = rows.of([named(section, item) for item in items], [item.raw for item in items], file.written)
+    found = list[Ready]()
+    for item, one in zip(items, made, strict=True):
+        if isinstance(one, Rejected):  # it was not, by the import: another version of ours has read it
+            raise AssertionError(f"{file.name}, byte {item.begin}: {one}") from one
+        found.append(Ready(item, one))
+    return found
 
 
 def _rejected(connection: Connection, section: Section, batch: Sequence[Item]) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """Batches of records into the database: rows, rejects and how far we are in one transaction.
 
-What a key or a reference would be refused for is asked before, for a whole batch at once, so that the rows go in by a
-plain COPY. Should the server refuse one all the same, the batch is halved until that row is found.
+Rows go in by a plain COPY. Only when the server refuses a batch is it asked which of its keys it has; should it refuse
+one all the same, the batch is halved until that row is found. References are asked for before, for a whole batch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Ready(NamedTuple):
     """A record with its rows, one for each table of its section."""
 
     item: Item
-    rows: list[Row]
+    rows: Sequence[Row]
 
     def name(self, section: Section) -> str | None:
         """What it calls itself."""
@@ -79,7 +79,8 @@ class Loader:
         self._connection = connection
         self._at = at
         tables = at.section.tables
-        self._keys = [(0, column) for column in tables[0].columns if column.name in _unique(tables[0])]
+        main = tables[0]
+        self._keys = [(main.names.index(name), main.columns[main.names.index(name)]) for name in _unique(main)]
         self._references = [
             (number, place, column, column.kind.refers)
             for number, table in enumerate(tables)
@@ -87,15 +88,15 @@ class Loader:
             if column.kind.refers and place and column.key
         ]
         self._types = {(table, column): _type(connection, table, column) for table, column in self._asked()}
+        self._refuses = all(_refuses(connection, main.name, column.name) for _, column in self._keys)
+        self._again = False  # the batch before had records whose keys were there: so may the next
 
     def write(self, batch: Batch) -> None:
         """One batch, all of it or nothing."""
         with self._connection.transaction():
             self._connection.execute("SELECT set_config('app.user_agent', %s, true)", [ACTOR])
             rejects = list(batch.rejects)
-            taken = self._without_duplicates(self._with_references(batch.ready, rejects), rejects)
-            totals = [Totals() for _ in batch.section.tables]
-            self._store(taken, totals, rejects)
+            totals = self._store(self._with_references(batch.ready, rejects), rejects)
             for table, more in zip(batch.section.tables, totals, strict=True):
                 state.add(self._connection, table, more)
             write_rejects(self._connection, batch.section.file, batch.section.name or "", rejects)
@@ -123,27 +124,41 @@ class Loader:
             ready = passed
         return list(ready)
 
-    def _without_duplicates(self, ready: Sequence[Ready], rejects: list[Reject]) -> list[Ready]:
-        """Those whose keys no row has; of two in here, the first."""
-        table = self._at.section.tables[0]
-        places = [(table.names.index(column.name), column) for _, column in self._keys]
-        seen, suspects = list[set[str]](), list[set[str]]()
-        for at, column in places:
-            values = [value for one in ready if (value := one.rows[0][at]) is not None]
-            seen.append(self._there(table.name, column.name, values))
-            suspects.append(seen[-1] | {value for value, count in Counter(values).items() if count > 1})
-        passed = list[Ready]()
-        for one in ready:
-            row = one.rows[0]
-            doubted = [(n, str(row[at])) for n, (at, _) in enumerate(places) if row[at] in suspects[n]]
-            again = next((n for n, value in doubted if value in seen[n]), None)
-            if again is None:
-                passed.append(one)
-                for n, value in doubted:
-                    seen[n].add(value)
+    def _store(self, ready: Sequence[Ready], rejects: list[Reject]) -> list[Totals]:
+        """The rows of those whose keys no row has; what they come to, table by table."""
+        if self._refuses and not self._again:
+            passed, repeated = self._first_of_each(ready, [set() for _ in self._keys])
+            try:
+                totals = self._copy(passed)
+            except (psycopg.DataError, psycopg.IntegrityError):
+                pass  # some of it: those that are at fault are looked for below
             else:
-                rejects.append(one.rejected(self._at.section, f"{_key_words(table, places[again][1])}: {DUPLICATE}"))
-        return passed
+                rejects += repeated
+                return totals
+        main = self._at.section.tables[0].name
+        there = [self._there(main, column.name, (one.rows[0][at] for one in ready)) for at, column in self._keys]
+        self._again = any(there)
+        passed, repeated = self._first_of_each(ready, there)
+        rejects += repeated
+        return self._halved(passed, rejects)
+
+    def _first_of_each(self, ready: Sequence[Ready], there: list[set[str]]) -> tuple[list[Ready], list[Reject]]:
+        """Those whose keys are not `there`, and of those with the same key the first; the others, rejected."""
+        keys = [[one.rows[0][at] for one in ready] for at, _ in self._keys]
+        doubted, out = set[int](), dict[int, Reject]()
+        for values, seen in zip(keys, there, strict=True):
+            suspect = seen | {value for value, count in Counter(values).items() if count > 1 and value is not None}
+            doubted.update(number for number, value in enumerate(values) if value in suspect)
+        for number in sorted(doubted):
+            found = [values[number] for values in keys]
+            again = next((n for n, (value, seen) in enumerate(zip(found, there, strict=True)) if value in seen), None)
+            if again is None:
+                for value, seen in zip(found, there, strict=True):
+                    seen.update([value] if value is not None else [])
+            else:
+                words = _key_words(self._at.section.tables[0], self._keys[again][1])
+                out[number] = ready[number].rejected(self._at.section, f"{words}: {DUPLICATE}")
+        return [one for number, one in enumerate(ready) if number not in out], list(out.values())
 
     def _there(self, table: str, column: str, values: Iterable[str | None]) -> set[str]:
         """Which of these values a column has."""
@@ -163,28 +178,30 @@ class Loader:
         )
         return {value for (value,) in found}
 
-    def _store(self, ready: Sequence[Ready], totals: list[Totals], rejects: list[Reject]) -> None:
-        """The rows of each table; what they come to is added to `totals`."""
-        if not ready:
-            return
-        parts = [[one.rows[number] for one in ready] for number in range(len(totals))]
-        lines = [list(map(line, rows)) for rows in parts]
+    def _halved(self, ready: Sequence[Ready], rejects: list[Reject]) -> list[Totals]:
+        """The rows of all that the server takes."""
         try:
-            with self._connection.transaction():
-                for table, rows, shown in zip(self._at.section.tables, parts, lines, strict=True):
-                    copy_rows(self._connection, table, rows, shown)
+            return self._copy(ready)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(ready) == 1:
-                rejects.append(
-                    ready[0].rejected(self._at.section, f"the server refused it: {error.diag.message_primary}")
-                )
-                return
-            middle = len(ready) // 2
-            self._store(ready[:middle], totals, rejects)
-            self._store(ready[middle:], totals, rejects)
-        else:
-            for table, more, rows, shown in zip(self._at.section.tables, totals, parts, lines, strict=True):
-                more.add(table, rows, shown)
+                words = f"the server refused it: {error.diag.message_primary}"
+                rejects.append(ready[0].rejected(self._at.section, words))
+                return [Totals() for _ in self._at.section.tables]
+        middle = len(ready) // 2
+        parts = self._halved(ready[:middle], rejects), self._halved(ready[middle:], rejects)
+        return [one + other for one, other in zip(*parts, strict=True)]
+
+    def _copy(self, ready: Sequence[Ready]) -> list[Totals]:
+        """All of these rows, or none; what they come to."""
+        totals = [Totals() for _ in self._at.section.tables]
+        if ready:
+            with self._connection.transaction():
+                for number, table in enumerate(self._at.section.tables):
+                    rows = [one.rows[number] for one in ready]
+                    lines = list(map(line, rows))
+                    copy_rows(self._connection, table, rows, lines)
+                    totals[number].add(table, rows, lines)
+        return totals
 
     def _asked(self) -> Iterable[tuple[str, str]]:
         """The columns that are asked for keys."""
@@ -206,7 +223,7 @@ def copy_rows(
     with connection.cursor() as cursor, cursor.copy(query) as copy:
         for first in range(0, len(rows), SENT):
             part = slice(first, first + SENT)
-            copy.write("".join([copied(*one) + "\n" for one in zip(lines[part], rows[part], strict=True)]))
+            copy.write(copied(lines[part], rows[part]))
 
 
 def write_rejects(connection: Connection, file: str, section: str, rejects: Iterable[Reject]) -> None:
@@ -232,6 +249,16 @@ def _words(one: Ready, column: Column) -> str:
     """A reference as the record has it."""
     value = one.item.name if isinstance(one.item.value, dict) and column.key not in one.item.value else None
     return str(value if value is not None else one.item.value.get(column.key))[:100]
+
+
+def _refuses(connection: Connection, table: str, column: str) -> bool:
+    """Whether the server refuses a second row with the same in this column, at once and whatever the other columns."""
+    return connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]"
+        " WHERE indrelid = to_regclass('public.' || %s) AND attname = %s AND indisunique AND indimmediate"
+        " AND indisvalid AND indnkeyatts = 1 AND indpred IS NULL)",
+        [table, column],
+    ).fetchone() == (True,)
 
 
 def _type(connection: Connection, table: str, column: str) -> str:

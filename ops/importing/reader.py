@@ -19,6 +19,7 @@ CHUNK = 1 << 20
 LONGEST = 16 << 20  # characters of one record: it has to be in memory
 _space = re.compile(r"[ \t\n\r]*").match
 _comma = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
+_SPACES = " \t\n\r"  # and what is behind the end of a text: the empty one is in every other
 _CLOSING = {"{": "}", "[": "]"}
 # NaN and Infinity are no JSON: as float they are no number to those who read on.
 _scan = json.JSONDecoder(parse_float=Decimal, parse_constant=float).scan_once  # type: ignore[attr-defined]
@@ -113,7 +114,8 @@ class Reader:
 
     def value(self, name: str | None = None) -> Item:
         """The next value, whole."""
-        self._peek()
+        if self._buffer[self._at : self._at + 1] in _SPACES:
+            self._peek()
         begin = self.offset
         value, raw = self._scanned()
         return Item(name, value, raw, begin, self.offset)
@@ -151,22 +153,20 @@ class Reader:
     def _scanned(self) -> tuple[Any, str]:
         """The value here and its text. One that ends with what is in memory may go on: 1 may become 1.5, or 1e+5."""
         while True:
-            problem: Exception | None = None
             try:
                 value, end = _scan(self._buffer, self._at)
-            except (StopIteration, json.JSONDecodeError, RecursionError) as error:
-                problem = error
-            if problem is None and (end + 2 < len(self._buffer) or not self._refill()):
-                raw = self._buffer[self._at : end]
-                self._at = end
-                self.offset += len(raw) if raw.isascii() else len(raw.encode(errors="surrogateescape"))
-                return value, raw
-            if problem is not None:
+            except (StopIteration, json.JSONDecodeError, RecursionError) as problem:
                 if isinstance(problem, RecursionError) or len(self._buffer) - self._at > LONGEST:
                     raise Broken(self.offset, cut=False) from None
                 if not self._refill():
                     cut = _ends(problem, self._buffer)
                     raise Broken(self._file.tell() if cut else self.offset, cut=cut) from None
+                continue
+            if end + 2 < len(self._buffer) or not self._refill():
+                raw = self._buffer[self._at : end]
+                self._at = end
+                self.offset += len(raw) if raw.isascii() else len(raw.encode(errors="surrogateescape"))
+                return value, raw
 
     def _refill(self) -> bool:
         """More of the file in memory; False at its end."""

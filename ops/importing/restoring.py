@@ -158,8 +158,8 @@ class _File:
             try:
                 for place in members(reader, known):
                     yield place.name, _raw(reader, place)
-            except Broken as broken:
-                self._given.lost = self._file.bytes - broken.offset
+            except Broken:
+                self._given.lost = self._file.bytes - reader.offset
 
     def _section(self, section: Section) -> Iterator[str]:
         at = progress_of(self._source.connection, section)
@@ -195,6 +195,7 @@ class _File:
                         yield one.item.name, text
                 yield from ((item.name, item.raw) for item in beside)
                 beside.clear()
+            self._given.lost += at.position - reader.offset  # of a section that is cut off: what is left of its last
 
     def _now(self, section: Section, one: Ready, changed: dict[int, Row | None] | None) -> str | None:
         """A record as it is now; None: its row is gone."""
@@ -225,7 +226,10 @@ def _raw(reader: Reader, place: Place) -> Iterator[str]:
         yield reader.value().raw
         return
     yield "{" if place.closing == "}" else "["
-    for count, item in enumerate(reader.items(place.closing)):
-        name = f"{json.dumps(item.name)}: " if item.name is not None else ""
-        yield f"{',' if count else ''}\n{name}{item.raw}"
+    try:
+        for count, item in enumerate(reader.items(place.closing)):
+            name = f"{json.dumps(item.name)}: " if item.name is not None else ""
+            yield f"{',' if count else ''}\n{name}{item.raw}"
+    except Broken:
+        pass  # whoever reads on finds that, and counts what is lost
     yield f"\n{place.closing}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from ops.postgres.connect import Connection
 # A batch is in memory three times at most: being read, waiting, being written.
 RECORDS = 5_000
 CHARACTERS = 4 << 20
+TOGETHER = 250  # records whose rows are made at once: few enough to be in the processor's cache still
 TAIL = 1 << 20  # bytes of what cannot be read that go to the rejects; all of it is in the copy
 PARTITIONED = {"system_logs": "timestamp", "system_metrics": "timestamp", "user_analytics": "timestamp"}
 
@@ -225,28 +226,34 @@ class _Section:
     def _batches(self) -> Iterator[Batch]:
         """The section from where it was left; what cannot be read is the last reject."""
         self._reader.seek(self._at.position)
-        batch = Batch(self._at.section, position=self._at.position)
+        batch, items = Batch(self._at.section, position=self._at.position), list[Item]()
         try:
             for item in self._reader.items(self._at.closing, first=self._at.position == self._at.begins + 1):
-                if batch.records >= RECORDS or batch.size >= CHARACTERS:
-                    yield batch
-                    batch = Batch(self._at.section)
-                self._add(batch, item)
+                if len(items) == TOGETHER or batch.size >= CHARACTERS:
+                    self._add(batch, items)
+                    items = []
+                    if batch.records >= RECORDS or batch.size >= CHARACTERS:
+                        yield batch
+                        batch = Batch(self._at.section)
+                items.append(item)
+                batch.size += len(item.raw)
+                batch.position = item.end
+            self._add(batch, items)
             batch.position = self._reader.offset
         except Broken as broken:
+            self._add(batch, items)
             self._cut(batch, broken)
         yield batch
 
-    def _add(self, batch: Batch, item: Item) -> None:
-        record = named(self._at.section, item)
-        try:
-            rows = self._rows.of(record, item.raw, self._file.written)
-            batch.ready.append(Ready(item, rows))
-        except Rejected as error:
-            name = item.name or name_of(self._at.section, record)
-            batch.rejects.append(Reject(item.begin, name, str(error), encoded(item.raw)))
-        batch.size += len(item.raw)
-        batch.position = item.end
+    def _add(self, batch: Batch, items: Sequence[Item]) -> None:
+        records = [named(self._at.section, item) for item in items]
+        made = self._rows.of(records, [item.raw for item in items], self._file.written)
+        for item, record, rows in zip(items, records, made, strict=True):
+            if isinstance(rows, Rejected):
+                name = item.name or name_of(self._at.section, record)
+                batch.rejects.append(Reject(item.begin, name, str(rows), encoded(item.raw)))
+            else:
+                batch.ready.append(Ready(item, rows))
 
     def _cut(self, batch: Batch, broken: Broken) -> None:
         tail = self._reader.rest(batch.position, TAIL)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import md5
 from typing import Any, TypeAlias
 
-from ops.model.json_layout import Default, Section, Table
+from ops.model.json_layout import Column, Default, Section, Table
 from ops.model.json_values import Unfit, jsonb, key, unsafe
 
 Row: TypeAlias = tuple[str | None, ...]
 # Between the values of a row, and for NULL: characters that hardly any text holds. COPY can escape them where one does.
 _BETWEEN, _NULL = "\x1f", "\x1e"
 COPY_OPTIONS = "(DELIMITER E'\\x1f', NULL E'\\x1e')"
-_special = re.compile(r"[\\\n\r]").search
 _DIGITS = 15  # 60 bits of a checksum: a bigint, whatever its sign
 
 
@@ -24,13 +22,18 @@ class Rejected(ValueError):
     """A record that is not imported; the message says why."""
 
 
+Rejections: TypeAlias = dict[int, Rejected]  # by the number of the record; the first thing that is wrong with it
+
+
 class Rows:
-    """Makes the rows of a section's records: one for each of its tables, in their order."""
+    """Makes the rows of a section's records: one for each of its tables, in their order.
+
+    Column by column for many records at once, because there are millions of them.
+    """
 
     def __init__(self, section: Section) -> None:
         self._section = section
         self._known = section.keys
-        self._plans = [_plan(table) for table in section.tables]
         self._identity = [table.names.index(name) for table in section.tables[:1] for name in table.identity]
         self._spare = next(
             (
@@ -42,71 +45,90 @@ class Rows:
             None,
         )
 
-    def of(self, record: Any, raw: str, written: str) -> list[Row]:
-        """The rows of a record. `raw`: its text; `written`: when its file was last written. Rejected if it has none."""
-        if not isinstance(record, dict):
-            raise Rejected("the record is no object")
-        if (not raw.isascii() or "\\u" in raw) and unsafe(record):
-            raise Rejected("holds what is no text: a zero character, half a surrogate pair, or bytes that are no UTF-8")
-        rows: list[list[str | None]] = []
-        for plan in self._plans:
-            rows.append(_row(plan, record, written, rows[0][0] if rows else None))
-        if self._identity:
-            rows[0][0] = key(self._section.tables[0].name, "|".join(str(rows[0][at]) for at in self._identity))
-            for row in rows[1:]:
-                row[0] = rows[0][0]
-        if not self._known.issuperset(record):
-            self._keep_unknown(record, rows)
-        return [tuple(row) for row in rows]
+    def of(self, records: Sequence[Any], texts: Sequence[str], written: str) -> list[tuple[Row, ...] | Rejected]:
+        """The rows of each record, or why it has none.
 
-    def _keep_unknown(self, record: Mapping[str, Any], rows: list[list[str | None]]) -> None:
+        `texts`: those of the records; `written`: when their file was last written.
+        """
+        rejected = _unsound(records, texts)
+        sound = [{} if number in rejected else record for number, record in enumerate(records)]
+        tables = list[list[list[str | None]]]()
+        for table in self._section.tables:
+            owners = tables[0][0] if tables else [None] * len(records)
+            tables.append([_column(one, sound, rejected) for one in table.columns])
+            for at, column in enumerate(table.columns):
+                if isinstance(column.default, Default):
+                    _fill(tables[-1][at], column, written, owners, rejected)
+            if len(tables) == 1 and self._identity:
+                names = zip(*(tables[0][at] for at in self._identity), strict=True)
+                tables[0][0] = [key(table.name, "|".join(map(str, name))) for name in names]
+        for number, record in enumerate(sound):
+            if not self._known.issuperset(record) and number not in rejected:
+                self._keep_unknown(number, record, tables, rejected)
+        rows = zip(*(zip(*columns, strict=True) for columns in tables), strict=True)
+        return [rejected.get(number) or one for number, one in enumerate(rows)]
+
+    def _keep_unknown(
+        self, number: int, record: Mapping[str, Any], tables: list[list[list[str | None]]], rejected: Rejections
+    ) -> None:
         unknown = {name: value for name, value in record.items() if name not in self._known}
         if self._spare is None:
-            raise Rejected(f"no column for {', '.join(sorted(unknown))}")
-        number, at = self._spare
-        table = self._section.tables[number]
+            rejected[number] = Rejected(f"no column for {', '.join(sorted(unknown))}")
+            return
+        which, at = self._spare
+        table = self._section.tables[which]
         column = table.columns[at]
         held = record.get(column.key) if column.key else None
         try:
-            shown = jsonb({**(held or {}), table.extra: unknown} if table.extra else unknown)
+            tables[which][at][number] = jsonb({**(held or {}), table.extra: unknown} if table.extra else unknown)
         except Unfit as error:
-            raise Rejected(f"{', '.join(sorted(unknown))}: {error}") from None
-        rows[number][at] = shown
+            rejected[number] = Rejected(f"{', '.join(sorted(unknown))}: {error}")
 
 
-Readers: TypeAlias = Sequence[tuple[str | None, Callable[[Any], str], str | None]]
-Plan: TypeAlias = tuple[Readers, Sequence[tuple[int, str | None, Default]]]
+def _unsound(records: Sequence[Any], texts: Sequence[str]) -> Rejections:
+    """Those that have no columns at all, or hold what no column could."""
+    found = Rejections()
+    for number, (record, text) in enumerate(zip(records, texts, strict=True)):
+        if not isinstance(record, dict):
+            found[number] = Rejected("the record is no object")
+        elif (not text.isascii() or "\\u" in text) and unsafe(record):
+            found[number] = Rejected(
+                "holds what is no text: a zero character, half a surrogate pair, or bytes that are no UTF-8"
+            )
+    return found
 
 
-def _plan(table: Table) -> Plan:
-    """How each column is read, and those whose default has to be made."""
-    readers = [
-        (one.key, one.kind.read, None if isinstance(one.default, Default) else one.default) for one in table.columns
-    ]
-    made = [(at, one.key, one.default) for at, one in enumerate(table.columns) if isinstance(one.default, Default)]
-    return readers, made
-
-
-def _row(plan: Plan, record: Mapping[str | None, Any], written: str, owner: str | None) -> list[str | None]:
-    # Called for every record of files with millions: nothing is in the loop that could be outside of it.
-    readers, made = plan
-    row: list[str | None] = []
-    for name, read, default in readers:
-        value = record.get(name)
-        if value is None:
-            row.append(default)
-            continue
+def _column(column: Column, records: Sequence[Mapping[str | None, Any]], rejected: Rejections) -> list[str | None]:
+    """What the records have for a column; None where that has yet to be made."""
+    name, read = column.key, column.kind.read
+    default = None if isinstance(column.default, Default) else column.default
+    values = [record.get(name) for record in records] if name else []
+    if values.count(None) == len(values):
+        return [default] * len(records)
+    found = list[str | None]()
+    for value in values:
         try:
-            row.append(read(value))
+            found.append(default if value is None else read(value))
         except Unfit as error:
-            raise Rejected(f"{name} {error}") from None
-    for at, key_of, how in made:
-        if row[at] is not None:
-            continue
-        if how is Default.REQUIRED:
-            raise Rejected(f"{key_of} is missing")
-        row[at] = {Default.WRITTEN: written, Default.OWNER: owner, Default.SPARE: "{}"}.get(how)
-    return row
+            rejected.setdefault(len(found), Rejected(f"{name} {error}"))
+            found.append(None)
+    return found
+
+
+def _fill(
+    found: list[str | None], column: Column, written: str, owners: Sequence[str | None], rejected: Rejections
+) -> None:
+    """Put in what a column has where the records have nothing."""
+    if column.default is Default.IDENTITY or None not in found:
+        return
+    for number, value in enumerate(found):
+        if value is None:
+            if column.default is Default.REQUIRED:
+                rejected.setdefault(number, Rejected(f"{column.key} is missing"))
+            elif column.default is Default.OWNER:
+                found[number] = owners[number]
+            else:
+                found[number] = written if column.default is Default.WRITTEN else "{}"
 
 
 def line(row: Row) -> str:
@@ -119,11 +141,19 @@ def checksum(shown: str) -> int:
     return int.from_bytes(md5(shown.encode(), usedforsecurity=False).digest()[:8]) >> (64 - 4 * _DIGITS)
 
 
-def copied(shown: str, row: Row) -> str:
-    """The line of a row as COPY takes it, with COPY_OPTIONS and but for the newline behind it."""
-    if not _special(shown) and shown.count(_BETWEEN) == len(row) - 1 and shown.count(_NULL) == row.count(None):
-        return shown
-    return _BETWEEN.join(_NULL if value is None else _escaped(value) for value in row)
+def copied(lines: Sequence[str], rows: Sequence[Row]) -> str:
+    """Rows, of which these are the lines, as COPY takes them with COPY_OPTIONS."""
+    text = "\n".join(lines)
+    plain = (
+        "\\" not in text
+        and "\r" not in text
+        and text.count("\n") == len(lines) - 1
+        and text.count(_BETWEEN) == sum(map(len, rows)) - len(rows)
+        and text.count(_NULL) == sum([row.count(None) for row in rows])
+    )
+    if not plain:  # some of them have to be written in another way
+        text = "\n".join([_BETWEEN.join([_NULL if one is None else _escaped(one) for one in row]) for row in rows])
+    return f"{text}\n"
 
 
 def _escaped(value: str) -> str:

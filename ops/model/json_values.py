@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, DecimalException
 from ipaddress import ip_address
+from time import gmtime, strftime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -25,6 +26,7 @@ _YEARS = range(1970, 2200)
 _LAST = 7_258_118_400  # 2200-01-01, in seconds
 _DIGITS = 1000
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _hex = re.compile(r"0[xX][0-9a-fA-F]*").fullmatch
 _address = re.compile(r"0[xX][0-9a-fA-F]{40}").fullmatch
 _hash = re.compile(r"0[xX][0-9a-fA-F]{64}").fullmatch
@@ -107,7 +109,9 @@ def integer(least: int = 0, most: int = 2**63 - 1) -> Kind:
     """A whole number, as number or text, also hexadecimal."""
 
     def read(value: Any) -> str:
-        found = value if type(value) is int else int(value) if _plain_digits(value) else _whole(value)
+        if type(value) is int and least <= value <= most:  # nearly all that there are
+            return str(value)
+        found = int(value) if _plain_digits(value) else _whole(value)
         if not least <= found <= most:
             raise Unfit(f"is out of range: {least} to {most}")
         return str(found)
@@ -205,7 +209,7 @@ def shown_moment(value: datetime) -> str:
 
 def _moment(value: Any) -> str:
     if type(value) is int and 0 <= value < _LAST:  # what nearly all moments of large files are
-        return f"{datetime.fromtimestamp(value, UTC).isoformat(' ')[:19]}.000000+00"
+        return strftime("%Y-%m-%d %H:%M:%S.000000+00", gmtime(value))
     found = moment_of(value)
     if found.year not in _YEARS:
         raise Unfit("is out of range: the years 1970 to 2199")
@@ -258,7 +262,7 @@ def document(*types: type) -> Kind:
 def jsonb(value: Any) -> str:
     """A JSON value as PostgreSQL shows it once it is JSONB: keys by length, then by bytes; numbers without exponent."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.importing.run import RECORDS
 from ops.importing.sample import CUT
 from ops.model.json_files import FILES, SECTIONS, TABLES
 
@@ -77,6 +78,37 @@ def test_what_is_only_written_differently_is_imported_all_the_same(databases: Da
     ]
     assert [(one["reason"], one["records"]) for one in report["reasons"]] == [
         ("address: a record before it has the same", 1)
+    ]
+
+
+def test_what_came_in_an_earlier_batch_is_not_taken_again(databases: Databases, tmp_path: Path) -> None:
+    files, target = tmp_path / "files", databases.migrated()
+    (files / "explorer-data").mkdir(parents=True)
+    blocks = [{"number": number, "hash": f"0x{number:064x}"} for number in range(RECORDS + 3)]
+    blocks += [
+        {"number": 1, "hash": f"0x{1:064X}"},  # both keys again
+        {"number": 2, "hash": f"0x{9_000_000:064x}"},  # not taken for its number …
+        {"number": 9_000_000, "hash": f"0x{9_000_000:064x}"},  # … so nobody has this hash yet
+        {"number": 2**63 - 1, "hash": f"0x{3:064x}"},
+    ]
+    # Two logs may have one id where their months differ: for the database, not for us.
+    logs = [{"id": f"log_{number}", "message": "x", "timestamp": 1709251200} for number in range(RECORDS)]
+    logs.append({"id": "log_7", "message": "y", "timestamp": 1719251200})
+    (files / "explorer-data/enhanced-historical-data.json").write_text(json.dumps({"blocks": blocks}))
+    (files / "explorer-data/transactions-log.json").write_text(json.dumps(logs))
+    report = imported(target, files)
+
+    assert report["equal"]
+    with target.connect() as connection:
+        assert value(connection, "SELECT count(*) FROM blockchain_blocks") == RECORDS + 4
+        assert value(connection, "SELECT hash FROM blockchain_blocks WHERE number = 9000000") == f"0x{9_000_000:064x}"
+        assert value(connection, "SELECT count(*) FROM system_logs") == RECORDS
+        rejects = connection.execute("SELECT name, reason FROM ops.import_reject ORDER BY file, position").fetchall()
+    assert rejects == [
+        (f"0x{1:064X}", "number: a record before it has the same"),
+        (f"0x{9_000_000:064x}", "number: a record before it has the same"),
+        (f"0x{3:064x}", "hash: a record before it has the same"),
+        ("log_7", "id: a record before it has the same"),
     ]
 
 
@@ -226,6 +258,24 @@ def test_rollback_holds_what_was_written_since(databases: Databases, tmp_path: P
     )
     with target.connect() as one, other.connect() as two:
         assert value(one, query) == value(two, query)
+
+
+@pytest.mark.parametrize(
+    "begins", ['"logs": [{"id": "l1", "action": "X"}', '"logs": [{"id": "l1", "action": "X"}], "older": [{"id": 0}']
+)
+def test_rollback_says_how_much_of_a_cut_file_is_lost(databases: Databases, tmp_path: Path, begins: str) -> None:
+    files, target = tmp_path / "files", databases.migrated()
+    files.mkdir()
+    tail = '{"id": "l2", "act'
+    (files / "admin-logs.json").write_text(f"{{{begins}, {tail}")
+    imported(target, files)
+    with target.connect() as connection:
+        connection.execute("UPDATE admin_logs SET action = 'Y'")
+    outcome = ops("rollback", tmp_path / "back", "--server", target.uri, "--folder", target.folder, "--json")
+    assert outcome.returncode == 0, outcome.stderr
+    (found,) = json.loads(outcome.stdout)["files"]
+    assert (found["file"], found["changed"], found["lost"]) == ("admin-logs.json", 1, len(tail))
+    assert [one["action"] for one in json.loads((tmp_path / "back/admin-logs.json").read_text())["logs"]] == ["Y"]
 
 
 def test_a_file_larger_than_memory_is_imported(databases: Databases, tmp_path: Path) -> None:
