@@ -18,6 +18,8 @@ Read = Callable[[], Iterable[Sample]]
 
 # How many intervals what was found in the background is shown for after the last time that it could be read whole.
 _KEEP = 3.0
+# Seconds after which what could not be read is tried again, if that is sooner: after a boot the exporter is up first.
+_AGAIN = 60.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Cached(Runner):
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Read now, and every `every` seconds from then on."""
+        """Read now, and every `every` seconds from then on; sooner after a failure."""
         threading.Thread(target=self._loop, name=self.name, daemon=True).start()
 
     def close(self) -> None:
@@ -122,4 +124,5 @@ class Cached(Runner):
     def _loop(self) -> None:
         while not self._closed.is_set():
             outcome = self._run()
-            self._closed.wait(max(self._every - outcome.duration, self._every / 2))
+            pause = self._every if outcome.succeeded else min(self._every, _AGAIN)
+            self._closed.wait(max(pause - outcome.duration, pause / 2))

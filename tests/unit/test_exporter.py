@@ -137,6 +137,20 @@ def test_a_background_run_that_hangs_does_not_keep_its_values_alive() -> None:
         cached.close()
 
 
+def test_what_failed_is_tried_again_before_its_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    tank = Tank()
+    tank.level = None
+    monkeypatch.setattr(runner, "_AGAIN", 0.05)
+    cached = Cached("tank", "", 1.0, 3600, tank.read)
+    cached.start()
+    try:
+        wait_until("it has failed", lambda: cached.last)
+        tank.level = 1.0
+        wait_until("it was read", lambda: cached.samples() != ())
+    finally:
+        cached.close()
+
+
 def test_however_many_ask_it_is_made_once_and_the_next_gets_a_new_one() -> None:
     begun, go, made_so_far = threading.Barrier(2), threading.Event(), [0]
 
