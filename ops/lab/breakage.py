@@ -19,7 +19,7 @@ from typing import Any
 
 from ops.deploys import haproxy
 from ops.deploys.inventory import Inventory
-from ops.deploys.pki import LEAF_LIFE, Authority, Material, host_leaf
+from ops.deploys.pki import LEAF_LIFE, Authority, host_leaf
 from ops.deploys.prometheus import RULES
 from ops.errors import Exit, OpsError
 from ops.lab import drive, faults
@@ -196,17 +196,18 @@ def certificate_expiring(scene: Scene) -> Iterator[None]:
         for name in ("ca.crt", "ca.key"):
             copyfile(site.pki / name, Path(folder) / name)
         old = Authority(Path(folder), site.name).issue(leaf, now=datetime.now(UTC) - LEAF_LIFE + LEFT)
-    _show(router, old)
+    files = (haproxy.CERTIFICATE, haproxy.KEY)
+    drive.ask(router, " && ".join(f"cp -p {file} {file}.kept" for file in files))
     try:
+        _feed(router, f"cat > {haproxy.CERTIFICATE}", old.certificate)
+        _feed(router, f"cat > {haproxy.KEY}", old.key)
+        drive.ask(router, _RELOAD)
         yield
-    finally:
-        _show(router, Authority(site.pki, site.name).issue(leaf))
+    finally:  # as old as they were: a deploy would reload for files that are newer than its last one
+        drive.ask(router, " && ".join([*(f"mv {file}.kept {file}" for file in files), _RELOAD]))
 
 
-def _show(router: str, material: Material) -> None:
-    _feed(router, f"cat > {haproxy.CERTIFICATE}", material.certificate)
-    _feed(router, f"cat > {haproxy.KEY}", material.key)
-    drive.ask(router, "haproxy -c -q -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
+_RELOAD = "haproxy -c -q -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy"
 
 
 @contextmanager

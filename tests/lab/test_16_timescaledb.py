@@ -199,6 +199,7 @@ def test_an_older_pin_is_refused_before_any_change(site: Site) -> None:
 
 
 def test_from_then_on_the_whole_fleet_is_deployed_with_it(site: Site) -> None:
+    site.declare(required=True, version="2.28.*")
     site.deploy()
     assert site.deploy().changes == {}
     assert json.loads(ops("preflight", str(site.inventory), "--json").stdout)["left_out"] == {}

@@ -1,4 +1,7 @@
-"""Something breaks, and the one alert that it is for pages somebody, alone; it is mended, and that is told too."""
+"""Something breaks, and the one alert that it is for pages somebody, alone; it is mended, and that is told too.
+
+Early, while the fleet has a clean record: what other tests cost the write route counts for an hour, and pages.
+"""
 
 from __future__ import annotations
 
