@@ -95,7 +95,7 @@ def play(logs: Path, show: Show) -> Story:
         with show.step(f"take a base backup of {DATABASE} and its cluster"):
             backup = drive.ask_json(leader, "ops backup create --json", deadline=300)
         with show.step("let WAL be archived beyond it"):
-            _wait_for_wal(leader, backup["last_segment"], beyond=4, show=show)
+            _wait_for_wal(leader, backup["last_segment"], beyond=2, show=show)
         with show.step(f"restore to a random moment on {drills[0]}, and prove it"):
             evidence = _drill(drills[0], logs / "drill.json")
         transactions = int(drive.sql(leader, f"SELECT xact_commit {STATISTICS}"))
