@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from ops.cli.db import Meant, targeted
 from ops.cli.output import Steps, emit_json, size, table
+from ops.cli.signals import clean_up_when_ended
 from ops.database.bench.run import Job, Report, run
 from ops.errors import Exit
 from ops.model.bench import CLASSES, Scale, targets
@@ -58,8 +58,7 @@ def bench(
     target = meant.to_change()
     if target is None:
         ctx.exit(Exit.UNKNOWN)
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, signal.default_int_handler)  # so that the scratch database goes, as after Ctrl-C
+    clean_up_when_ended()  # so that the scratch database goes
     job = Job(Scale(users, transactions), clients, rounds, file_rounds, targets(dict(given)), keep_plans, beside_others)
     report = run(target, job, Steps(quiet=meant.as_json))
     if meant.as_json:

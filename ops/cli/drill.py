@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from ops.cli.host import as_json_flag, begin, chosen, configured, identified, repository_of
 from ops.cli.lazy import LazyGroup
 from ops.cli.output import Shown, Steps, emit_json, pairs, seconds, size, table, timestamp
+from ops.cli.signals import clean_up_when_ended
 from ops.drill import records
 from ops.drill.evidence import Evidence, Promise
 from ops.drill.restore import Job
@@ -74,8 +74,7 @@ def restore(
         raise UsageError(f"--target: {error}") from None
     config = begin(config_file, cluster, repository_name)
     repository = repository_of(config, system_identifier)
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, signal.default_int_handler)  # so that all of it is cleaned up, as after Ctrl-C
+    clean_up_when_ended()  # so that all of it is cleaned up
     steps = Steps()
     evidence = run_drill(Job(config, repository, wish, keep), Listener(steps))
     if keep:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from ops.cli.lazy import LazyGroup
+from ops.cli.signals import Stop
 from ops.errors import UsageError
 from ops.exporter.scrape import Exporter
 from ops.exporter.server import Endpoint, Server
@@ -76,9 +76,7 @@ def endpoint(listen: str, certificate: Path, key: Path, client_ca: Path, logins:
 
 def serve(where: Endpoint, source: Exporter, page: Callable[[], str] | None = None) -> None:
     """Answer until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop()
     with Server(where, source, page, report) as server:
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
         source.start()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
 import click
 
 from ops.cli.output import Steps, emit_json, pairs, seconds, table, timestamp
+from ops.cli.signals import clean_up_when_ended
 from ops.config import nearest
 from ops.deploys.inventory import Inventory, load
 from ops.errors import Exit, UsageError
@@ -60,8 +60,7 @@ def drill(
     the_drill.refuse()
     if not yes:
         _ask(cluster, fault)
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, signal.default_int_handler)  # so that hosts are brought back, as after Ctrl-C
+    clean_up_when_ended()  # so that hosts are brought back
     steps = Steps()
     report = run(the_drill, steps)
     if page:

@@ -9,10 +9,8 @@ boto3 out of the start of everything else.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import textwrap
-import threading
 import traceback
 from contextlib import suppress
 from datetime import datetime
@@ -152,6 +150,7 @@ def archiver_command(socket: Path | None, config_file: Path | None) -> None:
 
     For systemd. SIGTERM ends it: what has begun is finished, and what is left is done by whoever asks for it.
     """
+    from ops.cli.signals import Stop  # noqa: PLC0415
     from ops.config import DEFAULT_PATH  # noqa: PLC0415
     from ops.wal.archiver.server import run  # noqa: PLC0415
     from ops.wal.archiver.service import Service  # noqa: PLC0415
@@ -159,9 +158,7 @@ def archiver_command(socket: Path | None, config_file: Path | None) -> None:
     lean()
     config = begin(config_file)
     source = Path(config_file or os.environ.get("OPS_CONFIG") or DEFAULT_PATH).absolute()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop()
     place = socket or config.wal.socket
     service = Service(config, source)
     click.echo(f"archiver: serving at {place}", err=True)
