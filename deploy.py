@@ -8,12 +8,13 @@ knows from the inventory which hosts it is for, and its module in ops/deploys/ i
 
 from ops.deploys.alertmanager import alertmanager
 from ops.deploys.base import base
+from ops.deploys.debian import debian
 from ops.deploys.etcd import etcd
 from ops.deploys.exporters import exporters
 from ops.deploys.fleet import fleet
 from ops.deploys.haproxy import haproxy
 from ops.deploys.pgbouncer import pgbouncer
-from ops.deploys.platform import platform, postgres_packages
+from ops.deploys.platform import platform
 from ops.deploys.postgres import postgres
 from ops.deploys.preflight import preflight
 from ops.deploys.prometheus import prometheus
@@ -25,10 +26,10 @@ from ops.deploys.timescaledb import timescaledb
 
 this = preflight(this_host())  # whatever is wrong anywhere stops it here, before the first change
 
+debian(this)  # what all of the services below are made of, and the users that own their files
 base(this)  # time, limits, kernel and the CA: everything else leans on them
 seaweedfs(this)  # WAL must have somewhere to go before there is a database (lab only)
 etcd(this)  # the leader lock must exist before anybody can hold it
-postgres_packages(this)  # the user `postgres` owns what the next line writes
 timescaledb(this)  # on all members, before one of them makes or updates the extension
 platform(this)  # PostgreSQL's archive_command is ours: before its first segment
 postgres(this)  # Patroni, the clusters, and what is declared in them

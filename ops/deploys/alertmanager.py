@@ -14,7 +14,7 @@ from ops.deploys.base import CA_FILE
 from ops.deploys.exporters import identity, web_config
 from ops.deploys.fleet import ALERTMANAGER_PORT
 from ops.deploys.haproxy import acceptable
-from ops.deploys.operations import config_file, current, directory, packages, render, secret_file, service
+from ops.deploys.operations import config_file, current, directory, render, secret_file, service
 from ops.deploys.settings.monitoring import Email, Monitoring, PagerDuty, Receiver, Slack, Webhook
 from ops.deploys.site import Host, section
 from ops.deploys.targets import GOSSIP_PORT
@@ -37,7 +37,6 @@ def alertmanager(this: Host) -> None:
     if not this.is_in("monitoring"):
         return
     monitoring = this.inventory.monitoring()
-    packages(name="Install Alertmanager", names=["prometheus-alertmanager"])
     directory(FOLDER, user=USER, mode="700")
     certificate, key = identity(this, "alertmanager", USER)
     web_config(WEB, certificate, key)

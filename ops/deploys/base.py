@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.facts.hardware import Memory
 
-from ops.deploys.operations import config_file, directory, packages, service
+from ops.deploys.operations import config_file, directory, service
 from ops.deploys.site import Host, IsContainer, section
 from ops.model.sizing import MIB, sizes
 
@@ -15,12 +15,8 @@ SYSCTL = "/etc/sysctl.d/60-pend-ops.conf"
 
 @section("Base system")
 def base(this: Host) -> None:
-    """Install, then kernel and limits, then the CA that every service is verified against."""
+    """Kernel and limits, then the CA that every service is verified against."""
     is_container = host.get_fact(IsContainer)
-    packages(
-        name="Install the base packages",
-        names=["ca-certificates", "python3", "python3-venv", "curl"] + ([] if is_container else ["chrony"]),
-    )
     config_file("base/limits.conf.j2", "/etc/security/limits.d/60-pend-ops.conf")
     config_file("base/sysctl.conf.j2", SYSCTL, huge_pages=_huge_pages(this))
     if not is_container:  # a container has its machine's kernel and clock, set by whoever runs the machine

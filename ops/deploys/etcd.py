@@ -16,7 +16,7 @@ from ops.deploys.etcd_members import (
     admitted,
     look_for_data,
 )
-from ops.deploys.operations import config_file, directory, packages, secret_file, service
+from ops.deploys.operations import config_file, directory, secret_file, service
 from ops.deploys.pki import host_leaf
 from ops.deploys.site import Host, section
 
@@ -30,7 +30,6 @@ def etcd(this: Host) -> None:
     if not this.is_in("etcd"):
         return
     look_for_data(this.name)
-    packages(name="Install etcd", names=["etcd-server", "etcd-client"])
     material = this.issue(host_leaf("etcd", this.name, this.address, client=True))
     config_file("base/certificate.crt.j2", CERTIFICATE, certificate=material.certificate)
     secret_file(name=f"Write {KEY}", dest=KEY, content=lambda: material.key, user="etcd")

@@ -19,7 +19,6 @@ from ops.deploys.operations import (
     account,
     config_file,
     directory,
-    packages,
     secret_file,
     service,
     unit_file,
@@ -99,7 +98,6 @@ def web_config(dest: str, certificate: str, key: str) -> None:
 
 def _node(this: Host) -> None:
     name, web = "prometheus-node-exporter", f"{FOLDER}/node-web.yml"
-    packages(name="Install the node exporter", names=[name])
     web_config(web, *identity(this, name, "prometheus"))
     arguments = (
         f"--web.listen-address={this.address}:{NODE_PORT}",
@@ -119,7 +117,6 @@ def _postgres(this: Host) -> None:
         return
     name, user = "prometheus-postgres-exporter", "postgres-exporter"
     web, queries = f"{FOLDER}/postgres-web.yml", f"{FOLDER}/postgres-queries.yml"
-    packages(name="Install the PostgreSQL exporter", names=[name])
     account(name=f"Make the user {user}", user=user)
     web_config(web, *identity(this, name, user))
     certificate, key = _written(
@@ -149,7 +146,6 @@ def _redis(this: Host) -> None:
     if group is None:
         return
     name, user = "prometheus-redis-exporter", "redis-exporter"
-    packages(name="Install the Redis exporter", names=[name])
     account(name=f"Make the user {user}", user=user)
     certificate, key = identity(this, name, user)
     server = f"rediss://{this.address}:{this.inventory.redis(group).port}"

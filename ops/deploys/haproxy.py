@@ -16,7 +16,6 @@ from ops.deploys.operations import (
     Commands,
     config_file,
     directory,
-    packages,
     render,
     secret_file,
     service,
@@ -37,7 +36,6 @@ def haproxy(this: Host) -> None:
     """Every router routes to every cluster."""
     if not this.is_in("router"):
         return
-    packages(name="Install HAProxy", names=["haproxy"])
     material = this.issue(host_leaf("router", this.name, this.address))
     config_file("base/certificate.crt.j2", CERTIFICATE, certificate=material.certificate)
     secret_file(name=f"Write {KEY}", dest=KEY, content=lambda: material.key)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ops.deploys import etcd_members, fleet, haproxy, pgbouncer, targets
 from ops.deploys.apt_source import releases
 from ops.deploys.inventory import Inventory
+from ops.deploys.settings import Postgres
 from ops.model.preflight import GIB, MIB, Need
 
 # max_wal_size and wal_keep_size of every cluster, and a little to live on.
@@ -22,13 +23,13 @@ def needs(inventory: Inventory, host: str) -> tuple[Need, ...]:
 
 
 def _base(inventory: Inventory, host: str) -> Iterator[Need]:
-    yield Need("the base system", packages=("ca-certificates", "python3-venv", "curl"))
+    yield Need("the base system", packages=("ca-certificates", "python3", "python3-venv", "curl"))
 
 
 def _etcd(inventory: Inventory, host: str) -> Iterator[Need]:
     if inventory.is_in(host, "etcd"):
         ports = dict.fromkeys((etcd_members.CLIENT_PORT, etcd_members.PEER_PORT), etcd_members.UNIT)
-        yield Need("etcd", ("etcd-server",), ports, data="/var/lib/etcd", room=1 * GIB, memory=256 * MIB)
+        yield Need("etcd", ("etcd-server", "etcd-client"), ports, data="/var/lib/etcd", room=1 * GIB, memory=256 * MIB)
 
 
 def _postgresql(inventory: Inventory, host: str) -> Iterator[Need]:
@@ -38,7 +39,7 @@ def _postgresql(inventory: Inventory, host: str) -> Iterator[Need]:
     postgres = inventory.postgres(cluster)
     yield Need(
         "PostgreSQL",
-        packages=(f"postgresql-{postgres.version}",),
+        packages=_programs(postgres),
         version=postgres.package_version,
         ports=dict.fromkeys((postgres.port, inventory.patroni(cluster).port), "patroni.service"),
         data="/var/lib/postgresql",
@@ -50,11 +51,21 @@ def _postgresql(inventory: Inventory, host: str) -> Iterator[Need]:
 
 
 def _drill(inventory: Inventory, host: str) -> Iterator[Need]:
-    if inventory.is_in(host, "drill"):
-        cluster = inventory.drill().cluster
-        packages = (f"postgresql-{inventory.postgres(cluster).version}",)
-        yield Need("restore drills", packages, data="/var/lib/ops", room=WAL_ROOM, memory=768 * MIB)
+    if inventory.is_in(host, "drill") and (cluster := inventory.drill().cluster) in inventory.clusters:
+        postgres = inventory.postgres(cluster)
+        yield Need(
+            "restore drills",
+            packages=_programs(postgres),
+            version=postgres.package_version,
+            data="/var/lib/ops",
+            room=WAL_ROOM,
+            memory=768 * MIB,
+        )
         yield from _timescaledb(inventory, cluster, leave="drill")
+
+
+def _programs(postgres: Postgres) -> tuple[str, ...]:
+    return f"postgresql-{postgres.version}", f"postgresql-client-{postgres.version}"
 
 
 def _timescaledb(inventory: Inventory, cluster: str, *, leave: str) -> Iterator[Need]:

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import json
 import shlex
+import tarfile
 from collections.abc import Callable, Generator
-from io import StringIO
+from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -21,9 +23,13 @@ from pyinfra.facts.files import File, FileContents, Sha256File
 from pyinfra.operations import files
 
 from ops.deploys.marks import mark, marks, our_file, preparing, unanswered, would_write
-from ops.deploys.wheels import PROJECT, Wheelhouse
+from ops.deploys.wheels import BUILT_FOR, PROJECT, PYTHON, Environment, as_on_hosts
 from ops.model.impact import Impact
 from ops.model.packages import satisfies
+
+INDEX_READ = "/var/lib/apt/lists/pend-ops-read"  # its time is when; who clears the index away takes it along
+# As ops.deploys.wheels.BUILT_FOR says it.
+_WHICH_PYTHON = "import sys, sysconfig; print(sysconfig.get_platform(), 'python%d.%d' % sys.version_info[:2])"
 
 Commands = Generator[str | StringCommand | FileUploadCommand, None, None]
 
@@ -130,8 +136,9 @@ def packages(names: list[str], version: str = "", impacts: tuple[Impact, ...] = 
         wanted = version if "-" in version else f"{version}-*"
         yield apt_install([f"{name}={wanted}" for name in missing], "apt-get update -qq")
     else:
-        recent = "find /var/lib/apt/lists -name '*Packages*' -mtime -1 | grep -q ."
-        yield apt_install(missing, f"{recent} || apt-get update -qq")
+        # Not the time of the index itself, which is when the archive was last changed.
+        recent = f"find {INDEX_READ} -mtime -1 2>/dev/null | grep -q ."
+        yield apt_install(missing, f"{recent} || {{ apt-get update -qq; touch {INDEX_READ}; }}")
 
 
 def apt_install(names: list[str], update: str) -> str:
@@ -150,31 +157,59 @@ def apt_install(names: list[str], update: str) -> str:
 
 
 @operation()
-def python_environment(path: str, house: Wheelhouse) -> Commands:
-    """A virtual environment at `path` with exactly the wheels of `house`; no package index is asked.
+def python_environment(environment: Environment) -> Commands:
+    """A virtual environment with exactly what the controller has installed into it.
 
     It is made beside the present one, and a link is moved: PostgreSQL calls `ops` at any moment, and would take a
     half-installed one for a store that is broken. The one before stays, for what still runs from it.
     """
-    if host.get_fact(FileContents, path=f"{path}/.installed") == [house.digest]:
+    path, home = environment.path, environment.home
+    if host.get_fact(FileContents, path=f"{path}/.installed") == [environment.digest]:
         host.noop(f"{path} is up to date")
         return
     would_write(f"{path}/.installed")
-    incoming, made = f"{path}.wheels", f"{path}-{house.digest[:12]}"
-    yield f"rm -rf {incoming} && mkdir -p {incoming}"
-    yield FileUploadCommand(str(house.archive), f"{incoming}/wheels.tar")
+    archive = f"{path}.tar.gz"
+    yield FileUploadCommand(str(environment.archive), archive)
     yield (
-        f"set -e; cd {incoming}; tar -xf wheels.tar; "
-        f"rm -rf {made} && python3 -m venv --without-pip {made}; "
-        # pip as Debian's python3-venv brings it: putting one into each environment takes longer than all the rest.
-        f"{made}/bin/python $(echo /usr/share/python-wheels/pip-*.whl)/pip install "
-        "--quiet --disable-pip-version-check --root-user-action=ignore --no-index --no-deps "
-        "--no-compile --require-hashes -r requirements.txt; "
-        # Half of what pip would compile is numpy's tests, for seconds of the host's time.
-        f"{made}/bin/python -m compileall -q -x /tests/ {made}/lib || true; "
-        f"echo {house.digest} > {made}/.installed; ln -sfn {made} {path}.new; mv -T {path}.new {path}; "
-        f"cd /; rm -rf {incoming}; ls -dt {path}-* | tail -n +3 | xargs -r rm -rf"
+        f"set -e; has=$(python3 -c {shlex.quote(_WHICH_PYTHON)}); if [ \"$has\" != '{BUILT_FOR}' ]; then "
+        f'echo "this host has $has, and the controller {BUILT_FOR}: both must be the same" >&2; exit 1; fi; '
+        f"rm -rf {home}; python3 -m venv --without-pip {home}; "
+        f"tar -xzf {archive} -C {home} bin; tar -xzf {archive} -C {home}/lib/{PYTHON} site-packages; rm {archive}; "
+        f"echo {environment.digest} > {home}/.installed; ln -sfn {home} {path}.new; mv -T {path}.new {path}; "
+        f"ls -dt {path}-* | tail -n +3 | xargs -r rm -rf"
     )
+
+
+class Contents(FactBase[set[str]]):
+    """All that lies below a folder: a line for what each is, and one for the digest of each file."""
+
+    default = set
+
+    def command(self, path: str) -> str:
+        look = "find . -mindepth 1 -printf '%y %m %u:%g ./%P\\n'; find . -type f -exec sha256sum {} +"
+        return f"! cd {path} 2>/dev/null || {{ {look}; }}"
+
+    def process(self, output: list[str]) -> set[str]:
+        return set(output)
+
+
+@operation()
+def folder(src: Path, dest: str) -> Commands:
+    """`src` with all below it as `dest`, and nothing else in there: root's, for all to read."""
+    inside = [(path, f"./{path.relative_to(src)}") for path in src.rglob("*")]
+    wanted = {f"{'d 755' if path.is_dir() else 'f 644'} root:root {name}" for path, name in inside} | {
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}" for path, name in inside if path.is_file()
+    }
+    if host.get_fact(Contents, path=dest) == wanted:
+        host.noop(f"{dest} is up to date")
+        return
+    archive = BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(src, arcname=".", filter=as_on_hosts)
+    new = f"{dest}.new"
+    yield f"rm -rf {new} && mkdir {new}"
+    yield FileUploadCommand(archive, f"{new}.tar")
+    yield f"tar -xf {new}.tar -C {new} && rm -rf {new}.tar {dest} && mv -T {new} {dest}"
 
 
 class JsonOf(FactBase[Any]):
@@ -262,8 +297,13 @@ def stopped(unit: str) -> Commands:
 
 def start_command(unit: str) -> str:
     """Starts a unit, now and at every boot, and remembers when."""
-    start = f"systemctl daemon-reload && systemctl enable -q --now {unit}"
-    return f"{start} && mkdir -p /run/pend-ops && touch {_stamp(unit)}"
+    # systemd reads a unit when it first hears of it. To read all of them anew, and run every generator, takes longer
+    # than most starts: it is done where this one has changed since.
+    return (
+        f"set -e; systemctl enable -q --no-reload {unit}; "
+        f'[ "$(systemctl show -P NeedDaemonReload {unit})" = no ] || systemctl daemon-reload; '
+        f"systemctl start {unit}; mkdir -p /run/pend-ops; touch {_stamp(unit)}"
+    )
 
 
 @operation()

@@ -8,7 +8,7 @@ against the name of the router that they asked for.
 from __future__ import annotations
 
 from ops.deploys.base import CA_FILE
-from ops.deploys.operations import account, config_file, current, directory, packages, secret_file, service
+from ops.deploys.operations import account, config_file, current, directory, secret_file, service
 from ops.deploys.pki import Leaf
 from ops.deploys.site import Host, section
 
@@ -31,7 +31,6 @@ def pgbouncer(this: Host) -> None:
     if this.cluster is None:
         return
     postgres, pooler = this.postgres, this.inventory.pooler(this.cluster)
-    packages(name="Install PgBouncer", names=["pgbouncer"])
     account(name=f"Make the user {USER}", user=USER)
     material = this.issue(leaf(this))
     config_file("base/certificate.crt.j2", CERTIFICATE, certificate=material.certificate)

@@ -14,7 +14,7 @@ from ops.deploys.etcd_members import CLIENT_PORT
 from ops.deploys.operations import (
     config_file,
     directory,
-    packages,
+    folder,
     python_environment,
     secret_file,
     service,
@@ -23,8 +23,7 @@ from ops.deploys.operations import (
 from ops.deploys.settings import Postgres, Repository
 from ops.deploys.settings.site import Bucket
 from ops.deploys.site import Host, section
-from ops.deploys.wheels import PROJECT, wheelhouse
-from ops.model.impact import Impact
+from ops.deploys.wheels import PROJECT, environment
 
 OPS = "/opt/ops/bin/ops"
 # What PostgreSQL runs for each segment (ops/wal/client.py). The shell fills in the version of Python, which members of
@@ -42,34 +41,15 @@ def data_dir(postgres: Postgres, cluster: str) -> str:
     return f"/var/lib/postgresql/{postgres.version}/{cluster}"
 
 
-@section("PostgreSQL packages")
-def postgres_packages(this: Host) -> None:
-    """The server's programs: on database hosts to run it, on drill hosts to run what was restored."""
-    cluster = serves(this)
-    if cluster is None:
-        return
-    settings = this.inventory.postgres(cluster)
-    # Patroni makes the clusters; one made by the package would only hold the port.
-    directory("/etc/postgresql-common")
-    config_file("postgresql/createcluster.conf.j2", "/etc/postgresql-common/createcluster.conf")
-    # What runs goes on with the programs that it was started from: `ops cluster restart` is what changes to the new.
-    names = [f"postgresql-{settings.version}", f"postgresql-client-{settings.version}"]
-    impacts = (Impact.RESTART, Impact.SWITCHOVER) if this.cluster else ()
-    packages(name="Install PostgreSQL", names=names, version=settings.package_version, impacts=impacts)
-
-
 @section("ops")
 def platform(this: Host) -> None:
     """`ops` from wheels and the SQL that it runs; where data are handled, its configuration and the archiver too."""
     cluster = serves(this)
     if cluster is None and not this.is_in("monitoring"):
         return
-    python_environment(name="Install ops from wheels", path="/opt/ops", house=wheelhouse("host", with_ops=True))
+    python_environment(name="Install ops", environment=environment("host", "/opt/ops", with_ops=True))
     files.link(name="Put ops on the PATH", path="/usr/local/bin/ops", target=OPS)
-    files.sync(
-        name="Copy the SQL that ops runs", src=str(PROJECT / "sql"), dest="/opt/ops/sql", user="root", group="root",
-        mode="644", dir_mode="755", delete=True,
-    )  # fmt: skip
+    folder(name="Copy the SQL that ops runs", src=PROJECT / "sql", dest="/opt/ops/sql")
     if cluster:
         _configuration(this, cluster)
 

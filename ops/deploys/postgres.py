@@ -33,7 +33,7 @@ from ops.deploys.platform import OPS, WAL_CLIENT, bin_dir, data_dir
 from ops.deploys.settings.postgres import PLATFORM_EXTENSIONS, Patroni, Postgres, Settings
 from ops.deploys.settings.timescaledb import EXTENSION
 from ops.deploys.site import Host, section
-from ops.deploys.wheels import PROJECT, wheelhouse
+from ops.deploys.wheels import PROJECT, environment
 from ops.model.command import restore_command
 from ops.model.migrations import PURPOSES, ROLLBACK, digest
 from ops.model.settings import written
@@ -55,7 +55,7 @@ def postgres(this: Host) -> None:
     if this.cluster is None:
         return
     settings, patroni = this.postgres, this.inventory.patroni(this.cluster)
-    python_environment(name="Install Patroni from wheels", path="/opt/patroni", house=wheelhouse("patroni"))
+    python_environment(name="Install Patroni", environment=environment("patroni", "/opt/patroni"))
     files.link(
         name="Put patronictl on the PATH", path="/usr/local/bin/patronictl", target="/opt/patroni/bin/patronictl"
     )

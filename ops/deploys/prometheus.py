@@ -15,7 +15,7 @@ from ops.deploys.base import CA_FILE
 from ops.deploys.exporters import identity, web_config
 from ops.deploys.fleet import ALERTMANAGER_PORT, PROMETHEUS_PORT
 from ops.deploys.haproxy import acceptable
-from ops.deploys.operations import config_file, current, directory, packages, render, service, text_file
+from ops.deploys.operations import config_file, current, directory, render, service, text_file
 from ops.deploys.site import Host, section
 from ops.deploys.targets import jobs
 from ops.deploys.wheels import PROJECT
@@ -31,7 +31,6 @@ def prometheus(this: Host) -> None:
     """Each monitoring host asks everybody: with two of them, one may be lost."""
     if not this.is_in("monitoring"):
         return
-    packages(name="Install Prometheus", names=["prometheus"])
     certificate, key = identity(this, "prometheus", "prometheus")
     web_config(WEB, certificate, key)
     rules = _rules()

@@ -20,7 +20,6 @@ from ops.deploys.operations import (
     Commands,
     config_file,
     directory,
-    packages,
     render,
     secret_file,
     service,
@@ -69,7 +68,6 @@ def redis(this: Host) -> None:
     settings, members = this.inventory.redis(group), this.inventory.groups[group]
     untouched = untouched_members(members)
     has_sentinel = settings.mode == "sentinel"
-    packages(name="Install Redis", names=["redis-server", *(["redis-sentinel"] if has_sentinel else [])])
     _kernel()
     _identity(this, group)
     _commands(this, group, settings)

@@ -15,11 +15,12 @@ def schedules(this: Host) -> None:
     if not this.cluster:
         return
     chosen = this.inventory.schedules(this.cluster)
-    config_file("ops/ops-scheduled@.service.j2", "/etc/systemd/system/ops-scheduled@.service", ops=OPS)
+    work = "/etc/systemd/system/ops-scheduled@.service"
+    config_file("ops/ops-scheduled@.service.j2", work, ops=OPS)
     for job in JOBS:
         unit = timer_of(job)
         if when := chosen.get(job):
             config_file("ops/ops-scheduled.timer.j2", f"/etc/systemd/system/{unit}", job=job, when=when)
-            service(unit, f"/etc/systemd/system/{unit}")
+            service(unit, f"/etc/systemd/system/{unit}", work)
         else:
             stopped(name=f"Stop {unit}", unit=unit)

@@ -13,7 +13,7 @@ from pyinfra.operations import server
 from ops.deploys.operations import Commands, config_file, directory, python_environment, secret_file, service, unit_file
 from ops.deploys.pki import host_leaf
 from ops.deploys.site import Host, section
-from ops.deploys.wheels import wheelhouse
+from ops.deploys.wheels import environment
 
 IDENTITIES = "/etc/seaweedfs/s3.json"
 CERTIFICATE, KEY = "/etc/ops/pki/s3.crt", "/etc/ops/pki/s3.key"
@@ -26,7 +26,7 @@ def seaweedfs(this: Host) -> None:
     if not this.is_in("object_store"):
         return
     repository = this.inventory.repository
-    python_environment(name="Install SeaweedFS from its wheel", path="/opt/seaweedfs", house=wheelhouse("seaweedfs"))
+    python_environment(name="Install SeaweedFS", environment=environment("seaweedfs", "/opt/seaweedfs"))
     server.user(  # noqa: S604  a login shell's path, not a flag
         name="Make the user seaweedfs",
         user="seaweedfs",

@@ -23,7 +23,6 @@ FOLDERS = (
     "/etc/security/limits.d",
     "/etc/sysctl.d",
     "/etc/systemd/system",
-    "/opt/ops/sql",
     "/usr/local/bin",
     "/usr/local/sbin",
 )

@@ -1,15 +1,17 @@
-"""Wheels that hosts install from: built or downloaded on the controller, so that no host needs a package index.
+"""What the Python environments of hosts hold, made on the controller: no host needs a package index, pip or a compiler.
 
-A wheelhouse is an archive of wheels with a `requirements.txt` of their hashes inside. It is made once for each state
-of its lock file (and, for `ops`, of our own source), and kept under build/wheels/.
+It is installed from wheels whose hashes are locked, with its bytecode: an archive of `site-packages` and `bin`. That is
+made once for each state of its lock file (and, for `ops`, of our own source), and kept under build/environments/.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import threading
@@ -22,32 +24,43 @@ from ops.errors import OpsError
 PROJECT = Path(__file__).resolve().parents[2]
 # What of ops/ goes along: modules, queries, and what the status page is made of (package-data in pyproject.toml).
 PACKAGED = (".py", ".sql", ".j2", ".css", ".js")
-CACHE = PROJECT / "build" / "wheels"
+CACHE = PROJECT / "build" / "environments"
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"  # the controller's
+BUILT_FOR = f"{sysconfig.get_platform()} {PYTHON}"  # what hosts must be too: what is compiled comes along
 _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Wheelhouse:
-    """Wheels ready to send: a tar archive and the digest of what they were made from."""
+class Environment:
+    """One that is to be at `path`: an archive to unpack at `home`, and the digest of what it was made from."""
 
+    path: str
     archive: Path
     digest: str
 
+    @property
+    def home(self) -> str:
+        return _home(self.path, self.digest)
 
-def wheelhouse(name: str, *, with_ops: bool = False) -> Wheelhouse:
-    """The wheels of `requirements/<name>.txt`, with `ops` itself where asked; OpsError with pip's words if it fails."""
+
+def environment(name: str, path: str, *, with_ops: bool = False) -> Environment:
+    """What `requirements/<name>.txt` names, with `ops` itself where asked; OpsError with pip's words if it fails."""
     with _one_at_a_time:  # pyinfra prepares its hosts side by side, and all of them ask for the same
-        return _wheelhouse(name, with_ops=with_ops)
+        return _environment(name, path, with_ops=with_ops)
 
 
 @cache
-def _wheelhouse(name: str, *, with_ops: bool) -> Wheelhouse:
+def _environment(name: str, path: str, *, with_ops: bool) -> Environment:
     lock = PROJECT / "requirements" / f"{name}.txt"
     digest = _digest([lock, *(_own_source() if with_ops else [])])
-    archive = CACHE / f"{name}-{digest[:16]}.tar"
+    archive = CACHE / f"{name}-{digest[:16]}.tar.gz"
     if not archive.exists():
-        _build(lock, archive, with_ops=with_ops)
-    return Wheelhouse(archive, digest)
+        _build(lock, archive, _home(path, digest), with_ops=with_ops)
+    return Environment(path, archive, digest)
+
+
+def _home(path: str, digest: str) -> str:
+    return f"{path}-{digest[:12]}"
 
 
 def _own_source() -> list[Path]:
@@ -64,29 +77,56 @@ def _digest(files: list[Path]) -> str:
     return total.hexdigest()
 
 
-def _build(lock: Path, archive: Path, *, with_ops: bool) -> None:
+def _build(lock: Path, archive: Path, home: str, *, with_ops: bool) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        _fill(Path(folder), lock, with_ops=with_ops)
-        partial = Path(folder) / "wheels.tar"
-        with tarfile.open(partial, "w") as tar:
-            for file in [Path(folder) / "requirements.txt", *sorted(Path(folder).glob("*.whl"))]:
-                tar.add(file, arcname=file.name)
+        wheels, tree = Path(folder) / "wheels", Path(folder) / "tree"
+        _collect(wheels, lock, with_ops=with_ops)
+        install(wheels, tree, home)
+        partial = Path(folder) / archive.name
+        pack(tree, partial)
         partial.replace(archive)
-    for older in CACHE.glob(f"{archive.name.partition('-')[0]}-*.tar"):
+    for older in CACHE.glob(f"{archive.name.partition('-')[0]}-*"):
         if older != archive:
             older.unlink()
 
 
-def _fill(folder: Path, lock: Path, *, with_ops: bool) -> None:
+def _collect(wheels: Path, lock: Path, *, with_ops: bool) -> None:
     # Some packages come as source only: `pip wheel` checks the locked hash of the source and builds it here.
     # pip keeps what it downloaded and built in its own cache, so a second build is quick.
-    _pip("wheel", "--require-hashes", "--no-deps", "--requirement", str(lock), "--wheel-dir", str(folder))
+    _pip("wheel", "--require-hashes", "--no-deps", "--requirement", str(lock), "--wheel-dir", str(wheels))
     if with_ops:
-        _build_own(folder)
-    wheels = sorted(folder.glob("*.whl"))
-    lines = [f"./{wheel.name} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n" for wheel in wheels]
-    (folder / "requirements.txt").write_text("".join(lines))
+        _build_own(wheels)
+
+
+def install(wheels: Path, tree: Path, home: str) -> None:
+    """The wheels as they are when installed, for an environment that is `home` on the hosts."""
+    packages, programs = tree / "site-packages", tree / "bin"
+    names = map(str, sorted(wheels.glob("*.whl")))
+    _pip("install", "--no-index", "--no-deps", "--no-compile", "--target", str(packages), *names)
+    (packages / "bin").rename(programs)
+    for program in programs.iterdir():
+        if (text := program.read_bytes()).startswith(b"#!"):
+            program.write_bytes(text.replace(os.fsencode(sys.executable), f"{home}/bin/python".encode()))
+    # Half of what there is to compile is numpy's tests. What does not compile is a template, and no module.
+    there = ["-s", str(packages), "-p", f"{home}/lib/{PYTHON}/site-packages"]
+    compiler = [sys.executable, "-m", "compileall", "-q", "-x", "/tests/", *there, str(packages)]
+    subprocess.run(compiler, capture_output=True, check=False)
+
+
+def pack(tree: Path, archive: Path) -> None:
+    """`bin` and `site-packages` of `tree`, as an archive to unpack on hosts."""
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for part in ("bin", "site-packages"):
+            tar.add(tree / part, arcname=part, filter=as_on_hosts)
+
+
+def as_on_hosts(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Root's, for all to read, whoever made it. Its time stays: bytecode holds for a source of the time noted in it."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    return member
 
 
 def _build_own(folder: Path) -> None:

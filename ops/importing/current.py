@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import sql
 
 from ops.importing import state
 from ops.importing.keep import Kept
-from ops.importing.load import Ready, copy_rows
+from ops.importing.load import copy_lines
 from ops.importing.reader import Broken, Item, Reader
 from ops.importing.state import Progress
 from ops.importing.walk import named
+from ops.model.json_files import name_of
 from ops.model.json_layout import Section, Table
-from ops.model.json_rows import Rejected, Row, Rows, line
+from ops.model.json_rows import Rejected, Row, Rows, copied, line
 from ops.postgres.connect import Connection
 
 BATCH = 5_000
+
+
+class Ready(NamedTuple):
+    """A record with its rows, one for each table of its section."""
+
+    item: Item
+    rows: Sequence[Row]
+
+    def name(self, section: Section) -> str | None:
+        """What it calls itself."""
+        return self.item.name or name_of(section, self.item.value)
 
 
 @contextmanager
@@ -92,7 +104,7 @@ def differing(connection: Connection, section: Section, ready: Sequence[Ready]) 
     for number, table in enumerate(section.tables):
         temporary = _temporary(connection, table)
         rows = [one.rows[number] for one in ready]
-        copy_rows(connection, table, rows, list(map(line, rows)), into=temporary)
+        copy_lines(connection, table, copied(list(map(line, rows)), rows), into=temporary)
         for key, gone, *row in connection.execute(_differing(table, temporary)):
             found.setdefault(key, {})[number] = None if gone else tuple(row)
     return found

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from decimal import Decimal
+from typing import TypeAlias, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from ops.importing import state
-from ops.importing.reader import Item
+from ops.importing.batches import Batch, Reject
+from ops.importing.reader import Item, Reader
 from ops.importing.state import Progress
 from ops.model.json_files import name_of
-from ops.model.json_layout import Column, Section, Table
-from ops.model.json_rows import COPY_OPTIONS, Row, Totals, copied, line
+from ops.model.json_layout import Column, Table
+from ops.model.json_rows import COPY_OPTIONS, Totals
 from ops.postgres.connect import Connection
 
 ACTOR = "ops import json"
@@ -27,68 +28,24 @@ DUPLICATE = "a record before it has the same"
 _SEPARATOR = "\x1f"
 SENT = 200  # rows at once: the server is at work on these while the next are put together
 
-
-class Reject(NamedTuple):
-    """A record that is not taken: the byte at which it begins, its name, the reason, its text."""
-
-    position: int
-    name: str | None
-    reason: str
-    record: bytes
-
-
-class Ready(NamedTuple):
-    """A record with its rows, one for each table of its section."""
-
-    item: Item
-    rows: Sequence[Row]
-
-    def name(self, section: Section) -> str | None:
-        """What it calls itself."""
-        return self.item.name or name_of(section, self.item.value)
-
-    def rejected(self, section: Section, reason: str) -> Reject:
-        return Reject(self.item.begin, self.name(section), reason, encoded(self.item.raw))
-
-
-@dataclass
-class Batch:
-    """Records of one section up to a byte of its file. `problem`: why the file cannot be read beyond that."""
-
-    section: Section
-    ready: list[Ready] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    size: int = 0
-    position: int = 0
-    problem: str | None = None
-
-    @property
-    def records(self) -> int:
-        return len(self.ready) + len(self.rejects)
-
-
-def encoded(raw: str) -> bytes:
-    """The bytes that the reader had a text from."""
-    return raw.encode(errors="surrogateescape")
+Numbers: TypeAlias = Sequence[int]  # of records in their batch
+Value = TypeVar("Value")
 
 
 class Loader:
-    """Writes the batches of one section, one after the other."""
+    """Writes the batches of one section, one after the other.
 
-    def __init__(self, connection: Connection, at: Progress) -> None:
+    `reader`: of its file, where records that are not taken are read once more.
+    """
+
+    def __init__(self, connection: Connection, at: Progress, reader: Reader) -> None:
         self._connection = connection
         self._at = at
-        tables = at.section.tables
-        main = tables[0]
-        self._keys = [(main.names.index(name), main.columns[main.names.index(name)]) for name in _unique(main)]
-        self._references = [
-            (number, place, column, column.kind.refers)
-            for number, table in enumerate(tables)
-            for place, column in enumerate(table.columns)
-            if column.kind.refers and place and column.key
-        ]
+        self._section = at.section
+        self._reader = reader
         self._types = {(table, column): _type(connection, table, column) for table, column in self._asked()}
-        self._refuses = all(_refuses(connection, main.name, column.name) for _, column in self._keys)
+        main = at.section.tables[0].name
+        self._refuses = all(_refuses(connection, main, column.name) for _, column in at.section.unique)
         self._again = False  # the batch before had records whose keys were there: so may the next
 
     def write(self, batch: Batch) -> None:
@@ -96,69 +53,78 @@ class Loader:
         with self._connection.transaction():
             self._connection.execute("SELECT set_config('app.user_agent', %s, true)", [ACTOR])
             rejects = list(batch.rejects)
-            totals = self._store(self._with_references(batch.ready, rejects), rejects)
-            for table, more in zip(batch.section.tables, totals, strict=True):
+            totals = self._store(batch, self._with_references(batch, rejects), rejects)
+            for table, more in zip(self._section.tables, totals, strict=True):
                 state.add(self._connection, table, more)
-            write_rejects(self._connection, batch.section.file, batch.section.name or "", rejects)
+            write_rejects(self._connection, self._section.file, self._section.name or "", rejects)
             self._at.records += batch.records
             self._at.rejected += len(rejects)
             self._at.position = batch.position
+            self._at.done = batch.last
             if batch.problem:
-                state.mark(self._connection, batch.section.file, problem=batch.problem)
+                state.mark(self._connection, self._section.file, problem=batch.problem)
             state.remember(self._connection, self._at)
 
-    def _with_references(self, ready: Sequence[Ready], rejects: list[Reject]) -> list[Ready]:
+    def _with_references(self, batch: Batch, rejects: list[Reject]) -> Numbers:
         """Those whose references are all there."""
-        for number, place, column, target in self._references:
-            key = "id"
-            there = self._there(target, key, {one.rows[number][place] for one in ready})
-            passed = list[Ready]()
-            for one in ready:
-                value = one.rows[number][place]
-                if value is None or value in there:
-                    passed.append(one)
-                else:
-                    rejects.append(
-                        one.rejected(self._at.section, f"{column.key}: {_words(one, column)} is not in {target}")
-                    )
-            ready = passed
-        return list(ready)
+        passed: Numbers = range(len(batch.begins))
+        for (_, _, column), values in zip(self._section.references, batch.references, strict=True):
+            target = str(column.kind.refers)
+            there = {None, *self._there(target, "id", {values[number] for number in passed})}
+            for number in passed:
+                if values[number] not in there:
+                    item = self._item(batch, number)
+                    reason = f"{column.key}: {_words(item, column)} is not in {target}"
+                    rejects.append(self._rejected(item, reason))
+            passed = [number for number in passed if values[number] in there]
+        return passed
 
-    def _store(self, ready: Sequence[Ready], rejects: list[Reject]) -> list[Totals]:
+    def _item(self, batch: Batch, number: int) -> Item:
+        return self._reader.again(batch.names[number], batch.begins[number], batch.ends[number])
+
+    def _rejected(self, item: Item, reason: str) -> Reject:
+        return Reject(item.begin, item.name or name_of(self._section, item.value), reason, item.encoded)
+
+    def _store(self, batch: Batch, numbers: Numbers, rejects: list[Reject]) -> list[Totals]:
         """The rows of those whose keys no row has; what they come to, table by table."""
         if self._refuses and not self._again:
-            passed, repeated = self._first_of_each(ready, [set() for _ in self._keys])
+            passed, repeated = self._first_of_each(batch, numbers, [set() for _ in batch.keys])
             try:
-                totals = self._copy(passed)
+                totals = self._copy(batch, passed)
             except (psycopg.DataError, psycopg.IntegrityError):
                 pass  # some of it: those that are at fault are looked for below
             else:
                 rejects += repeated
                 return totals
-        main = self._at.section.tables[0].name
-        there = [self._there(main, column.name, (one.rows[0][at] for one in ready)) for at, column in self._keys]
+        main = self._section.tables[0].name
+        there = [
+            self._there(main, column.name, _picked(values, numbers))
+            for (_, column), values in zip(self._section.unique, batch.keys, strict=True)
+        ]
         self._again = any(there)
-        passed, repeated = self._first_of_each(ready, there)
+        passed, repeated = self._first_of_each(batch, numbers, there)
         rejects += repeated
-        return self._halved(passed, rejects)
+        return self._halved(batch, passed, rejects)
 
-    def _first_of_each(self, ready: Sequence[Ready], there: list[set[str]]) -> tuple[list[Ready], list[Reject]]:
+    def _first_of_each(
+        self, batch: Batch, numbers: Numbers, there: Sequence[set[str]]
+    ) -> tuple[list[int], list[Reject]]:
         """Those whose keys are not `there`, and of those with the same key the first; the others, rejected."""
-        keys = [[one.rows[0][at] for one in ready] for at, _ in self._keys]
         doubted, out = set[int](), dict[int, Reject]()
-        for values, seen in zip(keys, there, strict=True):
-            suspect = seen | {value for value, count in Counter(values).items() if count > 1 and value is not None}
-            doubted.update(number for number, value in enumerate(values) if value in suspect)
+        for values, seen in zip(batch.keys, there, strict=True):
+            counts = Counter(_picked(values, numbers))
+            suspect = seen | {value for value, count in counts.items() if count > 1 and value is not None}
+            doubted.update(number for number in numbers if values[number] in suspect)
         for number in sorted(doubted):
-            found = [values[number] for values in keys]
+            found = [values[number] for values in batch.keys]
             again = next((n for n, (value, seen) in enumerate(zip(found, there, strict=True)) if value in seen), None)
             if again is None:
                 for value, seen in zip(found, there, strict=True):
                     seen.update([value] if value is not None else [])
             else:
-                words = _key_words(self._at.section.tables[0], self._keys[again][1])
-                out[number] = ready[number].rejected(self._at.section, f"{words}: {DUPLICATE}")
-        return [one for number, one in enumerate(ready) if number not in out], list(out.values())
+                words = _key_words(self._section.tables[0], self._section.unique[again][1])
+                out[number] = self._rejected(self._item(batch, number), f"{words}: {DUPLICATE}")
+        return [number for number in numbers if number not in out], list(out.values())
 
     def _there(self, table: str, column: str, values: Iterable[str | None]) -> set[str]:
         """Which of these values a column has."""
@@ -178,42 +144,43 @@ class Loader:
         )
         return {value for (value,) in found}
 
-    def _halved(self, ready: Sequence[Ready], rejects: list[Reject]) -> list[Totals]:
+    def _halved(self, batch: Batch, numbers: Numbers, rejects: list[Reject]) -> list[Totals]:
         """The rows of all that the server takes."""
         try:
-            return self._copy(ready)
+            return self._copy(batch, numbers)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            if len(ready) == 1:
+            if len(numbers) == 1:
                 words = f"the server refused it: {error.diag.message_primary}"
-                rejects.append(ready[0].rejected(self._at.section, words))
-                return [Totals() for _ in self._at.section.tables]
-        middle = len(ready) // 2
-        parts = self._halved(ready[:middle], rejects), self._halved(ready[middle:], rejects)
+                rejects.append(self._rejected(self._item(batch, numbers[0]), words))
+                return [Totals() for _ in self._section.tables]
+        middle = len(numbers) // 2
+        parts = self._halved(batch, numbers[:middle], rejects), self._halved(batch, numbers[middle:], rejects)
         return [one + other for one, other in zip(*parts, strict=True)]
 
-    def _copy(self, ready: Sequence[Ready]) -> list[Totals]:
-        """All of these rows, or none; what they come to."""
-        totals = [Totals() for _ in self._at.section.tables]
-        if ready:
+    def _copy(self, batch: Batch, numbers: Numbers) -> list[Totals]:
+        """The rows of all of these, or none; what they come to."""
+        if numbers:
             with self._connection.transaction():
-                for number, table in enumerate(self._at.section.tables):
-                    rows = [one.rows[number] for one in ready]
-                    lines = list(map(line, rows))
-                    copy_rows(self._connection, table, rows, lines)
-                    totals[number].add(table, rows, lines)
-        return totals
+                for table, lines in zip(self._section.tables, batch.lines, strict=True):
+                    copy_lines(self._connection, table, _picked(lines, numbers))
+        return [
+            Totals(
+                len(numbers),
+                sum((Decimal(money[number] or 0) for number in numbers if money), Decimal()),
+                Decimal(sum(_picked(checksums, numbers))),
+            )
+            for checksums, money in zip(batch.checksums, batch.money, strict=True)
+        ]
 
     def _asked(self) -> Iterable[tuple[str, str]]:
         """The columns that are asked for keys."""
-        for _, column in self._keys:
-            yield self._at.section.tables[0].name, column.name
-        for _, _, _, target in self._references:
-            yield target, "id"
+        for _, column in self._section.unique:
+            yield self._section.tables[0].name, column.name
+        for _, _, column in self._section.references:
+            yield str(column.kind.refers), "id"
 
 
-def copy_rows(
-    connection: Connection, table: Table, rows: Sequence[Row], lines: Sequence[str], into: str | None = None
-) -> None:
+def copy_lines(connection: Connection, table: Table, lines: Sequence[bytes], into: str | None = None) -> None:
     """COPY rows, of which these are the lines, into their table, or into another one with the same columns."""
     query = sql.SQL("COPY {table} ({columns}) FROM STDIN {options}").format(
         options=sql.SQL(COPY_OPTIONS),
@@ -221,9 +188,8 @@ def copy_rows(
         columns=sql.SQL(", ").join(map(sql.Identifier, table.names)),
     )
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        for first in range(0, len(rows), SENT):
-            part = slice(first, first + SENT)
-            copy.write(copied(lines[part], rows[part]))
+        for first in range(0, len(lines), SENT):
+            copy.write(b"\n".join([*lines[first : first + SENT], b""]))
 
 
 def write_rejects(connection: Connection, file: str, section: str, rejects: Iterable[Reject]) -> None:
@@ -235,8 +201,8 @@ def write_rejects(connection: Connection, file: str, section: str, rejects: Iter
             copy.write_row((file, section, one.position, name, one.reason[:1000], one.record))
 
 
-def _unique(table: Table) -> tuple[str, ...]:
-    return (table.key.name, *table.unique)
+def _picked(values: Sequence[Value], numbers: Numbers) -> Sequence[Value]:
+    return values if len(numbers) == len(values) else [values[number] for number in numbers]
 
 
 def _key_words(table: Table, column: Column) -> str:
@@ -245,10 +211,9 @@ def _key_words(table: Table, column: Column) -> str:
     return ", ".join(str(one.key or one.name) for one in table.columns if one.name in names)
 
 
-def _words(one: Ready, column: Column) -> str:
+def _words(item: Item, column: Column) -> str:
     """A reference as the record has it."""
-    value = one.item.name if isinstance(one.item.value, dict) and column.key not in one.item.value else None
-    return str(value if value is not None else one.item.value.get(column.key))[:100]
+    return str(item.value.get(column.key, item.name))[:100]
 
 
 def _refuses(connection: Connection, table: str, column: str) -> bool:

@@ -23,6 +23,8 @@ _SPACES = " \t\n\r"  # and what is behind the end of a text: the empty one is in
 _CLOSING = {"{": "}", "[": "]"}
 # NaN and Infinity are no JSON: as float they are no number to those who read on.
 _scan = json.JSONDecoder(parse_float=Decimal, parse_constant=float).scan_once  # type: ignore[attr-defined]
+# Whole numbers of more than 4300 digits are none to int(). No column takes them: that is for those who read on to say.
+_scan_long = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=float).scan_once  # type: ignore[attr-defined]
 
 
 class Broken(Exception):
@@ -42,6 +44,11 @@ class Item(NamedTuple):
     raw: str
     begin: int
     end: int
+
+    @property
+    def encoded(self) -> bytes:
+        """Its text as it stands in the file."""
+        return self.raw.encode(errors="surrogateescape")
 
 
 class Reader:
@@ -130,6 +137,12 @@ class Reader:
         self._file.seek(offset)
         return self._file.read(limit)
 
+    def again(self, name: str | None, begin: int, end: int) -> Item:
+        """A value that was read before, by its bytes. Whoever reads on has to `seek`."""
+        raw = self.rest(begin, end - begin).decode(errors="surrogateescape")
+        value, _ = _scan(raw, 0)
+        return Item(name, value, raw, begin, end)
+
     def _peek(self) -> str:
         """The next character that is no space, "" at the end; what comes before it is stepped over."""
         while True:
@@ -152,15 +165,19 @@ class Reader:
 
     def _scanned(self) -> tuple[Any, str]:
         """The value here and its text. One that ends with what is in memory may go on: 1 may become 1.5, or 1e+5."""
+        scan = _scan
         while True:
             try:
-                value, end = _scan(self._buffer, self._at)
+                value, end = scan(self._buffer, self._at)
             except (StopIteration, json.JSONDecodeError, RecursionError) as problem:
                 if isinstance(problem, RecursionError) or len(self._buffer) - self._at > LONGEST:
                     raise Broken(self.offset, cut=False) from None
                 if not self._refill():
                     cut = _ends(problem, self._buffer)
                     raise Broken(self._file.tell() if cut else self.offset, cut=cut) from None
+                continue
+            except ValueError:
+                scan = _scan_long
                 continue
             if end + 2 < len(self._buffer) or not self._refill():
                 raw = self._buffer[self._at : end]

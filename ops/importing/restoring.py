@@ -13,9 +13,9 @@ from pathlib import Path
 from ops.database.target import Target
 from ops.errors import UsageError
 from ops.importing import state
-from ops.importing.current import Since, differing, imported, progress_of, snapshot
+from ops.importing.current import Ready, Since, differing, imported, progress_of, snapshot
 from ops.importing.keep import Kept, intact
-from ops.importing.load import DUPLICATE, Ready
+from ops.importing.load import DUPLICATE
 from ops.importing.names import Names
 from ops.importing.reader import Broken, Item, Reader
 from ops.importing.run import Shown

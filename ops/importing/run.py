@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ops.database.target import Target, alone
 from ops.importing import rejects, state
+from ops.importing.ahead import Ahead
+from ops.importing.batches import Reject, Task
 from ops.importing.keep import Kept, keep
-from ops.importing.load import Batch, Loader, Ready, Reject, encoded, write_rejects
-from ops.importing.reader import Broken, Item, Reader
+from ops.importing.load import Loader, write_rejects
+from ops.importing.reader import Broken, Reader
 from ops.importing.state import Compared, Progress
-from ops.importing.walk import find, members, named
-from ops.model.json_files import name_of, of_file
+from ops.importing.walk import find, members
+from ops.model.json_files import of_file
 from ops.model.json_layout import Section
-from ops.model.json_rows import Rejected, Rows
 from ops.postgres.connect import Connection
 
-# A batch is in memory three times at most: being read, waiting, being written.
-RECORDS = 5_000
-CHARACTERS = 4 << 20
-TOGETHER = 250  # records whose rows are made at once: few enough to be in the processor's cache still
-TAIL = 1 << 20  # bytes of what cannot be read that go to the rejects; all of it is in the copy
 PARTITIONED = {"system_logs": "timestamp", "system_metrics": "timestamp", "user_analytics": "timestamp"}
 
 
@@ -68,15 +61,19 @@ def run(target: Target, folder: Path, kept: Path, shown: Shown) -> Outcome:
             state.begin(connection, found, kept)
             plain = dict[str, list[str]]()
             began = time.monotonic()
-            with shown.stage("import"), target.connect() as second, _without_collector():
+            with shown.stage("import"), target.connect() as second, Ahead() as ahead:
+                # A run that was killed may be committing its last batch still: what is remembered is known after that.
+                second.execute("SELECT pg_advisory_lock(hashtext('ops import'))")
                 second.execute("SET enable_seqscan = off")  # keys are looked up in tables that nothing is known of yet
+                # A batch that a crash takes takes its progress along. What is committed last of all waits for the disk.
+                second.execute("SET synchronous_commit = off")
                 total, before = sum(one.bytes for one in found), 0
                 for file in found:
 
                     def count(done: int, before: int = before) -> None:
                         shown.progress(before + done, total)
 
-                    plain[file.name] = _File(second, kept, file, count).run()
+                    plain[file.name] = _File(second, ahead, kept, file, count).run()
                     before += file.bytes
             seconds = time.monotonic() - began
             with shown.stage("make months, and look at what is there"):
@@ -96,21 +93,14 @@ def run(target: Target, folder: Path, kept: Path, shown: Shown) -> Outcome:
             )
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Nothing here makes cycles, and to look for them among the records of three batches takes a fifth of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 class _File:
     """One file, section by section, then what is in it beside them."""
 
-    def __init__(self, connection: Connection, kept: Path, file: Kept, count: Callable[[int], None]) -> None:
+    def __init__(
+        self, connection: Connection, ahead: Ahead, kept: Path, file: Kept, count: Callable[[int], None]
+    ) -> None:
         self._connection = connection
+        self._ahead = ahead
         self._path = kept / file.name
         self._file = file
         self._count = count
@@ -139,7 +129,24 @@ class _File:
                 return
             at = Progress(section, place.closing, place.begins, place.begins + 1)
         if not at.done:
-            _Section(self._connection, reader, at, self._file, self._count).run()
+            self._store(reader, at)
+
+    def _store(self, reader: Reader, at: Progress) -> None:
+        """What is left of a section."""
+        loader, first = Loader(self._connection, at, reader), at.position == at.begins + 1
+        task = Task(
+            path=self._path,
+            file=self._file.name,
+            name=at.section.name,
+            closing=at.closing,
+            position=at.position,
+            first=first,
+            size=self._file.bytes,
+            written=self._file.written,
+        )
+        for batch in self._ahead.batches(task):
+            loader.write(batch)
+            self._count(batch.position)
 
     def _beside(self, reader: Reader) -> list[str]:
         """What is in the file beside its sections goes to the rejects, but for plain values. In one transaction."""
@@ -174,7 +181,7 @@ class _File:
             try:
                 for item in reader.items(closing):
                     counted += 1
-                    yield Reject(item.begin, item.name, reason, encoded(item.raw))
+                    yield Reject(item.begin, item.name, reason, item.encoded)
             except Broken as broken:
                 problem = broken
 
@@ -194,75 +201,6 @@ class _File:
         """Where sections begin that are in, and where they end."""
         found = (state.progress(self._connection, section) for section in of_file(self._file.name))
         return {one.begins: one.position for one in found if one and one.done}
-
-
-class _Section:
-    """One section: read here, written by a thread beside, which waits for the server most of the time."""
-
-    def __init__(
-        self, connection: Connection, reader: Reader, at: Progress, file: Kept, count: Callable[[int], None]
-    ) -> None:
-        self._connection = connection
-        self._reader = reader
-        self._at = at
-        self._file = file
-        self._count = count
-        self._rows = Rows(at.section)
-
-    def run(self) -> None:
-        loader = Loader(self._connection, self._at)
-        waiting = deque[Future[None]]()
-        with ThreadPoolExecutor(1) as beside:
-            for batch in self._batches():
-                waiting.append(beside.submit(loader.write, batch))
-                if len(waiting) > 1:
-                    waiting.popleft().result()
-                self._count(batch.position)
-            for one in waiting:
-                one.result()
-        self._at.done = True
-        state.remember(self._connection, self._at)
-
-    def _batches(self) -> Iterator[Batch]:
-        """The section from where it was left; what cannot be read is the last reject."""
-        self._reader.seek(self._at.position)
-        batch, items = Batch(self._at.section, position=self._at.position), list[Item]()
-        try:
-            for item in self._reader.items(self._at.closing, first=self._at.position == self._at.begins + 1):
-                if len(items) == TOGETHER or batch.size >= CHARACTERS:
-                    self._add(batch, items)
-                    items = []
-                    if batch.records >= RECORDS or batch.size >= CHARACTERS:
-                        yield batch
-                        batch = Batch(self._at.section)
-                items.append(item)
-                batch.size += len(item.raw)
-                batch.position = item.end
-            self._add(batch, items)
-            batch.position = self._reader.offset
-        except Broken as broken:
-            self._add(batch, items)
-            self._cut(batch, broken)
-        yield batch
-
-    def _add(self, batch: Batch, items: Sequence[Item]) -> None:
-        records = [named(self._at.section, item) for item in items]
-        made = self._rows.of(records, [item.raw for item in items], self._file.written)
-        for item, record, rows in zip(items, records, made, strict=True):
-            if isinstance(rows, Rejected):
-                name = item.name or name_of(self._at.section, record)
-                batch.rejects.append(Reject(item.begin, name, str(rows), encoded(item.raw)))
-            else:
-                batch.ready.append(Ready(item, rows))
-
-    def _cut(self, batch: Batch, broken: Broken) -> None:
-        tail = self._reader.rest(batch.position, TAIL)
-        record = tail.lstrip(b", \t\r\n")
-        if record:
-            begins = batch.position + len(tail) - len(record)
-            batch.rejects.append(Reject(begins, None, f"the file {broken.words}", record))
-        batch.position = self._file.bytes
-        batch.problem = broken.words
 
 
 def _settle(connection: Connection) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from ops.database.target import Target
 from ops.errors import OpsError
 from ops.importing import state
-from ops.importing.current import differing, imported, progress_of, snapshot
+from ops.importing.current import Ready, differing, imported, progress_of, snapshot
 from ops.importing.keep import Kept, intact, manifest
-from ops.importing.load import Ready
 from ops.importing.reader import Reader
 from ops.importing.run import Shown
 from ops.model.json_files import TABLES, of_file

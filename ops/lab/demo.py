@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,25 +89,32 @@ def play(logs: Path, show: Show) -> Story:
         fleet.up(lab, hosts, show.note)
     with show.step("deploy the fleet"):
         first = drive.deploy(logs / "deploy-1.log", progress=show.note)
-    with show.step("deploy it again"):
-        second = _deploy_again(names, logs / "deploy-2.log", show)
     leader = drive.leader(members)
     with _load(leader, show):
         with show.step(f"take a base backup of {DATABASE} and its cluster"):
             backup = drive.ask_json(leader, "ops backup create --json", deadline=300)
-        with show.step("let WAL be archived beyond it"):
-            _wait_for_wal(leader, backup["last_segment"], beyond=2, show=show)
+        # What follows a backup takes its time, and so do Sentinels that agree: the fleet is worked on meanwhile.
+        with (
+            show.step("let WAL be archived beyond it; meanwhile deploy again, and let Sentinel fail the cache over"),
+            ThreadPoolExecutor() as pool,
+        ):
+            archived = pool.submit(_wait_for_wal, leader, backup["last_segment"], beyond=2)
+            second = _deploy_again(names, logs / "deploy-2.log", show)
+            masters = _fail_over(caches)
+            archived.result()
         with show.step(f"restore to a random moment on {drills[0]}, and prove it"):
             evidence = _drill(drills[0], logs / "drill.json")
         transactions = int(drive.sql(leader, f"SELECT xact_commit {STATISTICS}"))
     with show.step(f"switch over while a client writes {RATE} rows a second through the router"):
         switched = _switch_over(leader)
-    with show.step("let Sentinel fail the cache over"):
-        masters = _fail_over(caches)
-    with show.step("deploy once more"):
+    # Both only look, where all is well: neither disturbs the other.
+    with (
+        show.step("deploy once more, and ask every host whether anything differs from what is declared"),
+        ThreadPoolExecutor() as pool,
+    ):
+        asked = pool.submit(drive.controller_json, "drift")
         third = _deploy_again(names, logs / "deploy-3.log", show)
-    with show.step("ask every host whether anything differs from what is declared"):
-        drift = drive.controller_json("drift")
+        drift = asked.result()
     return Story(
         hosts=len(hosts),
         first=first,
@@ -187,7 +195,7 @@ def _load(leader: str, show: Show) -> Iterator[None]:
         drive.run(leader, f"systemctl stop {LOAD_UNIT}")
 
 
-def _wait_for_wal(leader: str, segment: str, *, beyond: int, show: Show) -> None:
+def _wait_for_wal(leader: str, segment: str, *, beyond: int) -> None:
     """Until the archive holds `beyond` segments after `segment`: the moments to choose from."""
     deadline = time.monotonic() + 150
     while True:
@@ -202,7 +210,6 @@ def _wait_for_wal(leader: str, segment: str, *, beyond: int, show: Show) -> None
                 detail=f"the backup ends in {segment}; 150 s later the newest segment in the store is {newest}",
                 hint=f"ops lab ssh {leader} journalctl -u patroni",
             )
-        show.note(f"{ahead} of {beyond} segments")
         time.sleep(1)
 
 

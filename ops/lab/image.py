@@ -45,6 +45,21 @@ MASKED = (
     "getty.target",
     "systemd-networkd-wait-online.service",
 )
+# What makes units of a machine's disks, consoles and kernel command line, each time that systemd reads its units anew:
+# a container has none of these (man 7 systemd.generator: a link to /dev/null masks one).
+MASKED_GENERATORS = (
+    "cryptsetup",
+    "debug",
+    "fstab",
+    "getty",
+    "gpt-auto",
+    "hibernate-resume",
+    "integritysetup",
+    "rc-local",
+    "run",
+    "system-update",
+    "veritysetup",
+)
 # Our own settings of apt, dpkg and sshd, as files of the image.
 FILES = {
     # Downloaded packages stay in the archives directory, from where the lab collects them for the next host.
@@ -93,6 +108,7 @@ class Recipe:
     certificates: dict[str, str]
     packages: tuple[str, ...] = PACKAGES
     masked: tuple[str, ...] = MASKED
+    masked_generators: tuple[str, ...] = MASKED_GENERATORS
 
     @property
     def digest(self) -> str:
@@ -192,6 +208,7 @@ def _build(lab: Lab, made_from: Recipe, target: Path) -> None:
     _enclosed(lab, "chroot", building, "systemctl", "mask", *made_from.masked)
     _enclosed(lab, "chroot", building, "apt-get", "clean")
     _enclosed(lab, "chroot", building, "apt-get", "update")
+    (building / "var/lib/apt/lists/pend-ops-read").touch()  # by which a deploy knows that it was
     _forget_identity(building)
     record = {"built": datetime.now(UTC).isoformat(timespec="seconds"), **asdict(made_from)}
     (building / "etc" / "lab-image.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -218,6 +235,10 @@ def _configure(root: Path, made_from: Recipe) -> None:
     (root / "etc/apt/sources.list").write_text(made_from.sources_list)
     for name, text in made_from.certificates.items():
         (root / "usr/local/share/ca-certificates" / name).write_text(text)
+    generators = root / "etc/systemd/system-generators"
+    generators.mkdir()
+    for name in made_from.masked_generators:
+        (generators / f"systemd-{name}-generator").symlink_to("/dev/null")
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
 
 

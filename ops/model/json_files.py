@@ -401,6 +401,11 @@ def of_file(file: str) -> tuple[Section, ...]:
     return tuple(section for section in SECTIONS if section.file == file)
 
 
+def section_of(file: str, name: str | None) -> Section:
+    """The section of this name, of which there must be one."""
+    return next(section for section in SECTIONS if (section.file, section.name) == (file, name))
+
+
 def name_of(section: Section, record: Any) -> str | None:
     """What a record calls itself, for people; None: nothing that could be read."""
     if not isinstance(record, dict):

@@ -68,6 +68,23 @@ class Section:
     def title(self) -> str:
         return f"{self.file} {self.name}" if self.name else self.file
 
+    @cached_property
+    def unique(self) -> tuple[tuple[int, Column], ...]:
+        """Columns of its first table that no other row may share: their places, and themselves."""
+        main = self.tables[0]
+        places = [main.names.index(name) for name in (main.key.name, *main.unique)]
+        return tuple((place, main.columns[place]) for place in places)
+
+    @cached_property
+    def references(self) -> tuple[tuple[int, int, Column], ...]:
+        """Columns that refer to rows of other records: the numbers of their tables, their places, and themselves."""
+        return tuple(
+            (number, place, column)
+            for number, table in enumerate(self.tables)
+            for place, column in enumerate(table.columns)
+            if column.kind.refers and place and column.key
+        )
+
     @property
     def keys(self) -> frozenset[str]:
         return frozenset(one.key for table in self.tables for one in table.columns if one.key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import md5
@@ -131,29 +131,29 @@ def _fill(
                 found[number] = written if column.default is Default.WRITTEN else "{}"
 
 
-def line(row: Row) -> str:
+def line(row: Row) -> bytes:
     """A row in one text: what its checksum is of, and what goes into COPY."""
-    return _BETWEEN.join([_NULL if value is None else value for value in row])
+    return _BETWEEN.join([_NULL if value is None else value for value in row]).encode()
 
 
-def checksum(shown: str) -> int:
+def checksum(shown: bytes) -> int:
     """A number that follows from the line of a row; those of many add up to one that follows from all, in any order."""
-    return int.from_bytes(md5(shown.encode(), usedforsecurity=False).digest()[:8]) >> (64 - 4 * _DIGITS)
+    return int.from_bytes(md5(shown, usedforsecurity=False).digest()[:8]) >> (64 - 4 * _DIGITS)
 
 
-def copied(lines: Sequence[str], rows: Sequence[Row]) -> str:
-    """Rows, of which these are the lines, as COPY takes them with COPY_OPTIONS."""
-    text = "\n".join(lines)
+def copied(lines: Sequence[bytes], rows: Sequence[Row]) -> Sequence[bytes]:
+    """Rows, of which these are the lines, as lines that COPY takes with COPY_OPTIONS; without their ends."""
+    text = b"\n".join(lines)
     plain = (
-        "\\" not in text
-        and "\r" not in text
-        and text.count("\n") == len(lines) - 1
-        and text.count(_BETWEEN) == sum(map(len, rows)) - len(rows)
-        and text.count(_NULL) == sum([row.count(None) for row in rows])
+        b"\\" not in text
+        and b"\r" not in text
+        and text.count(b"\n") == max(len(lines) - 1, 0)
+        and text.count(_BETWEEN.encode()) == sum(map(len, rows)) - len(rows)
+        and text.count(_NULL.encode()) == sum([row.count(None) for row in rows])
     )
-    if not plain:  # some of them have to be written in another way
-        text = "\n".join([_BETWEEN.join([_NULL if one is None else _escaped(one) for one in row]) for row in rows])
-    return f"{text}\n"
+    if plain:
+        return lines
+    return [_BETWEEN.join([_NULL if one is None else _escaped(one) for one in row]).encode() for row in rows]
 
 
 def _escaped(value: str) -> str:
@@ -175,14 +175,6 @@ class Totals:
     rows: int = 0
     money: Decimal = field(default_factory=Decimal)
     checksum: Decimal = field(default_factory=Decimal)
-
-    def add(self, table: Table, rows: Sequence[Row], lines: Iterable[str]) -> None:
-        """Count rows in, by their lines."""
-        self.rows += len(rows)
-        self.checksum += sum(map(checksum, lines))
-        if table.money:
-            at = table.names.index(table.money)
-            self.money += sum(Decimal(row[at] or 0) for row in rows)
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(self.rows + other.rows, self.money + other.money, self.checksum + other.checksum)

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ops.importing.sample import Sample
 from ops.model.json_files import SECTIONS, TABLES
 from ops.model.json_layout import Section
 
+from ..waiting import wait_until
 from .fix_postgres import OPS
 
 TIMES = 0.02  # of the seeds' volume: 2,000 records
@@ -55,6 +57,24 @@ def killed(target: Target, folder: Path, after: float) -> bool:
     process.send_signal(signal.SIGKILL)
     process.wait()
     return still
+
+
+@contextmanager
+def at_work(target: Target, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """An import that has begun, in a process group of its own, and the process that reads for it."""
+    with subprocess.Popen(
+        [str(OPS), "import", "json", str(folder), "--server", target.uri, "--folder", str(target.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        (reader,) = wait_until("a process that reads", lambda: children.read_text().split())
+        try:
+            yield process, int(reader)
+        finally:
+            process.kill()
 
 
 def content(target: Target) -> dict[str, list[tuple[Any, ...]]]:

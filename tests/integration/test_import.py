@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from ops.importing.run import RECORDS
+from ops.importing.batches import RECORDS
 from ops.importing.sample import CUT
 from ops.model.json_files import FILES, SECTIONS, TABLES
 
+from ..waiting import wait_until
 from .fix_database import Databases, value
-from .fix_import import content, counts, imported, killed, ops, sample
+from .fix_import import at_work, content, counts, imported, killed, ops, sample
 
 pytestmark = pytest.mark.integration
 
@@ -121,6 +124,39 @@ def test_killed_at_random_moments_it_ends_equal(databases: Databases, tmp_path: 
     assert imported(torn, files)["equal"]
     assert kills, "no run was killed at work"
     assert content(torn) == content(alone)
+
+
+def test_a_section_is_done_with_its_last_batch(databases: Databases, tmp_path: Path) -> None:
+    files, target = sample(tmp_path / "files", dirty=False), databases.migrated()
+    with target.connect() as connection:  # from its end nobody could read on: what follows there is another section
+        connection.execute(
+            "ALTER TABLE ops.import_section ADD CHECK (file <> 'admin-logs.json' OR section <> 'admins' OR done)"
+        )
+    report = imported(target, files)
+    assert report["equal"]
+    assert all(one["done"] for one in report["sections"])
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_however_it_ends_nobody_goes_on_reading(databases: Databases, tmp_path: Path, end: signal.Signals) -> None:
+    files, target = sample(tmp_path / "files", times=0.2), databases.migrated()
+    with at_work(target, files) as (process, reader):
+        os.killpg(process.pid, end)  # as a terminal does with Ctrl-C
+        _, said = process.communicate(timeout=60)
+        wait_until("the end of the process that reads", lambda: not Path(f"/proc/{reader}").exists())
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}[end]
+    assert "Traceback" not in said
+
+
+def test_without_its_reader_it_says_so_and_goes_on_when_run_again(databases: Databases, tmp_path: Path) -> None:
+    files, target = sample(tmp_path / "files", times=0.2), databases.migrated()
+    with at_work(target, files) as (process, reader):
+        os.kill(reader, signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the process that reads the files has died" in said
+    assert "Traceback" not in said
+    assert imported(target, files)["equal"]
 
 
 def test_a_second_run_does_nothing(databases: Databases, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_the_bootstrap_mirror_is_the_main_archive_of_the_suite() -> None:
     "changed",
     [
         replace(RECIPE, packages=("vim",)),
+        replace(RECIPE, masked_generators=()),
         replace(RECIPE, sources=(MAIN,)),
         replace(RECIPE, certificates={"ca.crt": "x"}),
         replace(RECIPE, apt_conf="x"),
