@@ -131,7 +131,7 @@ def _refuse(client: socket.socket, status: int) -> None:
 
 
 def _relay(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # the latter where the other direction has closed it meanwhile
         while part := source.recv(_CHUNK):
             target.sendall(part)
 
