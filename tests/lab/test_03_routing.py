@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -19,6 +18,7 @@ from ops.lab import drive
 from ops.model import routing
 from ops.model.routing import Route
 
+from .. import waiting
 from .conftest import MEMBERS, Fleet, wait_until
 
 pytestmark = pytest.mark.lab
@@ -222,14 +222,16 @@ def test_a_replica_beyond_the_lag_limit_leaves_the_reads_and_its_sessions_are_cl
 
 @contextmanager
 def pinned(read: str, wanted: str) -> Iterator[psycopg.Connection[tuple[str, bool]]]:
-    """A session to read that has come out at one member."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with session(read) as connection:
-            if connection.execute(WHERE).fetchone() == (wanted, True):
-                yield connection
-                return
-    pytest.fail(f"no session came out at {wanted}")
+    """A session to read that has come out at one member. Once its server is back its pooler may refuse for a second."""
+    with ExitStack() as sessions:
+
+        def come_out() -> psycopg.Connection[tuple[str, bool]] | None:
+            connection = sessions.enter_context(session(read))
+            return connection if connection.execute(WHERE).fetchone() == (wanted, True) else None
+
+        found = waiting.wait_until(f"a session is at {wanted}", come_out, despite=psycopg.OperationalError)
+        assert found
+        yield found
 
 
 def test_reads_fall_to_the_primary_where_no_replica_can_serve_them(fleet: Fleet, read: str) -> None:
