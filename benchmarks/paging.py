@@ -33,6 +33,8 @@ def main(inventory: Path, only: tuple[str, ...], *, as_json: bool) -> None:
     """What is told of each fault of the fleet in INVENTORY."""
     steps, scene, outcomes = Steps(quiet=as_json), Scene(load(inventory)), list[Outcome]()
     with pager_of(scene.inventory) as pager:
+        with steps.step("make backups and a drill, as time would"):
+            scene.give_a_past()
         for fault in FAULTS:
             if not only or fault.name in only:
                 with steps.step(fault.name):

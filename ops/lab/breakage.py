@@ -68,6 +68,15 @@ class Scene:
         show = f"--cacert {pki}/ca.crt --cert {pki}/prometheus.crt --key {pki}/prometheus.key"
         return drive.ask_json(host, f"curl -sSf --max-time 10 {show} 'https://{host}:9090/api/v1/{path}'")["data"]
 
+    def give_a_past(self) -> None:
+        """What only time brings, and what pages where it is missing: backups of which one follows the other, looked at,
+        a drill, and an audit trail that was read. The exporter of the fleet, which looks at some of it every ten
+        minutes, begins anew."""
+        for command in ("ops backup create", "ops backup create", "ops backup verify", "ops audit verify --keep"):
+            drive.ask(self.replica(), command, deadline=300)
+        drive.ask(self.first("drill"), "ops drill restore --target latest", deadline=300)
+        drive.ask(self.first("monitoring"), "systemctl restart ops-fleet-exporter")
+
     def pages(self) -> list[str]:
         """What pages, or is about to, as Prometheus sees it."""
         alerts = [alert for alert in self.prometheus("alerts")["alerts"] if alert["labels"].get("severity") == "page"]
