@@ -27,6 +27,8 @@ PACKAGED = (".py", ".sql", ".j2", ".css", ".js")
 CACHE = PROJECT / "build" / "environments"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"  # the controller's
 BUILT_FOR = f"{sysconfig.get_platform()} {PYTHON}"  # what hosts must be too: what is compiled comes along
+# Prints the same of a host.
+SAY_BUILT_FOR = "import sys, sysconfig; print(sysconfig.get_platform(), 'python%d.%d' % sys.version_info[:2])"
 _one_at_a_time = threading.Lock()
 
 

@@ -22,7 +22,7 @@ _comma = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _SPACES = " \t\n\r"  # and what is behind the end of a text: the empty one is in every other
 _CLOSING = {"{": "}", "[": "]"}
 # NaN and Infinity are no JSON: as float they are no number to those who read on.
-_scan = json.JSONDecoder(parse_float=Decimal, parse_constant=float).scan_once  # type: ignore[attr-defined]
+_scan_short = json.JSONDecoder(parse_float=Decimal, parse_constant=float).scan_once  # type: ignore[attr-defined]
 # Whole numbers of more than 4300 digits are none to int(). No column takes them: that is for those who read on to say.
 _scan_long = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=float).scan_once  # type: ignore[attr-defined]
 
@@ -165,19 +165,15 @@ class Reader:
 
     def _scanned(self) -> tuple[Any, str]:
         """The value here and its text. One that ends with what is in memory may go on: 1 may become 1.5, or 1e+5."""
-        scan = _scan
         while True:
             try:
-                value, end = scan(self._buffer, self._at)
+                value, end = _scan(self._buffer, self._at)
             except (StopIteration, json.JSONDecodeError, RecursionError) as problem:
                 if isinstance(problem, RecursionError) or len(self._buffer) - self._at > LONGEST:
                     raise Broken(self.offset, cut=False) from None
                 if not self._refill():
                     cut = _ends(problem, self._buffer)
                     raise Broken(self._file.tell() if cut else self.offset, cut=cut) from None
-                continue
-            except ValueError:
-                scan = _scan_long
                 continue
             if end + 2 < len(self._buffer) or not self._refill():
                 raw = self._buffer[self._at : end]
@@ -194,6 +190,17 @@ class Reader:
         else:
             self._buffer += self._decoder.decode(b"", final=True)
         return bool(chunk)
+
+
+def _scan(text: str, at: int) -> tuple[Any, int]:
+    """The value that begins there, and where it ends."""
+    try:
+        found: tuple[Any, int] = _scan_short(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        found = _scan_long(text, at)
+    return found
 
 
 def _ends(problem: Exception, text: str) -> bool:

@@ -20,6 +20,7 @@ from ops.errors import OpsError
 from ops.lab import cgroups, mounts
 from ops.lab.commands import Report, run
 from ops.lab.paths import Lab
+from ops.model.packages import INDEX_READ
 
 PACKAGES = (
     "ca-certificates",
@@ -208,7 +209,7 @@ def _build(lab: Lab, made_from: Recipe, target: Path) -> None:
     _enclosed(lab, "chroot", building, "systemctl", "mask", *made_from.masked)
     _enclosed(lab, "chroot", building, "apt-get", "clean")
     _enclosed(lab, "chroot", building, "apt-get", "update")
-    (building / "var/lib/apt/lists/pend-ops-read").touch()  # by which a deploy knows that it was
+    (building / INDEX_READ.lstrip("/")).touch()  # by which a deploy knows that it was
     _forget_identity(building)
     record = {"built": datetime.now(UTC).isoformat(timespec="seconds"), **asdict(made_from)}
     (building / "etc" / "lab-image.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -1,8 +1,11 @@
-"""Versions of Debian packages against the pin of an inventory."""
+"""Versions of Debian packages against the pin of an inventory, and by what a host knows when it read its index of them."""
 
 from __future__ import annotations
 
 import re
+
+# Its time is when a host last read the index, whose files have the archive's; who clears them away takes it along.
+INDEX_READ = "/var/lib/apt/lists/pend-ops-read"
 
 
 def expression(pin: str) -> str:

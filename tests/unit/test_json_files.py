@@ -211,6 +211,15 @@ def test_a_number_of_any_length_can_be_read_and_is_refused_by_its_column(tmp_pat
     assert [str(one) for one in made] == ["number is out of range", "hash is missing", "hash is missing"]
 
 
+def test_a_value_is_read_again_by_its_place_even_where_no_number_is_so_long(tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(f'["first", {{"what": {"1" * 5000}}}]')
+    with Reader(path) as reader:
+        reader.seek(1)
+        items = list(reader.items("]"))
+        assert [reader.again(item.name, item.begin, item.end) for item in items] == items
+
+
 @given(st.data())
 def test_a_cut_file_gives_what_came_before_the_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
