@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ops.importing.reader import Broken, Item, Reader
-from ops.importing.walk import named
-from ops.model.json_files import name_of, section_of
+from ops.importing.walk import called, named
+from ops.model.json_files import section_of
 from ops.model.json_layout import Section
 from ops.model.json_rows import Rejected, Row, Rows, checksum, copied, line
 
@@ -146,10 +146,9 @@ class _Section:
         texts = [item.raw if item.name is None else item.name + item.raw for item in items]
         made = self._rows.of(records, texts, self._task.written)
         ready, rows = list[Item](), list[Sequence[Row]]()
-        for item, record, one in zip(items, records, made, strict=True):
+        for item, one in zip(items, made, strict=True):
             if isinstance(one, Rejected):
-                name = item.name or name_of(self._section, record)
-                batch.rejects.append(Reject(item.begin, name, str(one), item.encoded))
+                batch.rejects.append(Reject(item.begin, called(self._section, item), str(one), item.encoded))
             else:
                 ready.append(item)
                 rows.append(one)

@@ -15,7 +15,6 @@ from ops.importing.load import copy_lines
 from ops.importing.reader import Broken, Item, Reader
 from ops.importing.state import Progress
 from ops.importing.walk import named
-from ops.model.json_files import name_of
 from ops.model.json_layout import Section, Table
 from ops.model.json_rows import Rejected, Row, Rows, copied, line
 from ops.postgres.connect import Connection
@@ -28,10 +27,6 @@ class Ready(NamedTuple):
 
     item: Item
     rows: Sequence[Row]
-
-    def name(self, section: Section) -> str | None:
-        """What it calls itself."""
-        return self.item.name or name_of(section, self.item.value)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ops.importing import state
 from ops.importing.batches import Batch, Reject
 from ops.importing.reader import Item, Reader
 from ops.importing.state import Progress
-from ops.model.json_files import name_of
+from ops.importing.walk import called
 from ops.model.json_layout import Column, Table
 from ops.model.json_rows import COPY_OPTIONS, Totals
 from ops.postgres.connect import Connection
@@ -83,7 +83,7 @@ class Loader:
         return self._reader.again(batch.names[number], batch.begins[number], batch.ends[number])
 
     def _rejected(self, item: Item, reason: str) -> Reject:
-        return Reject(item.begin, item.name or name_of(self._section, item.value), reason, item.encoded)
+        return Reject(item.begin, called(self._section, item), reason, item.encoded)
 
     def _store(self, batch: Batch, numbers: Numbers, rejects: list[Reject]) -> list[Totals]:
         """The rows of those whose keys no row has; what they come to, table by table."""

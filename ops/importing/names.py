@@ -8,6 +8,7 @@ from pathlib import Path
 from ops.importing.current import imported, progress_of
 from ops.importing.keep import Kept
 from ops.importing.reader import Reader
+from ops.importing.walk import called
 from ops.model.json_files import SECTIONS
 from ops.model.json_layout import Section
 from ops.model.json_rows import Row
@@ -72,4 +73,4 @@ class Names:
                 for ready in imported(self._connection, reader, at, file):
                     with self._connection.cursor() as cursor, cursor.copy("COPY import_name FROM STDIN") as copy:
                         for one in ready:
-                            copy.write_row((main, one.rows[0][0], one.name(section)))
+                            copy.write_row((main, one.rows[0][0], called(section, one.item)))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ops.importing.reader import Item, Reader
+from ops.model.json_files import name_of
 from ops.model.json_layout import Section
 
 
@@ -62,6 +63,11 @@ def skip(reader: Reader, place: Place) -> None:
         return
     for _ in reader.items(place.closing):
         pass
+
+
+def called(section: Section, item: Item) -> str | None:
+    """What a record is called, for people: by its file, or else by itself."""
+    return item.name or name_of(section, item.value)
 
 
 def named(section: Section, item: Item) -> object:

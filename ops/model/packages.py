@@ -1,4 +1,4 @@
-"""Versions of Debian packages against the pin of an inventory, and by what a host knows when it read its index of them."""
+"""Versions of Debian packages against the pin of an inventory, and how a host knows when it read their index."""
 
 from __future__ import annotations
 
