@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -153,8 +154,10 @@ def test_what_is_filled_went_through_the_audit_trail(filled: Filled) -> None:
 
 def command(databases: Databases, *options: str) -> list[str]:
     """The command line of a benchmark on the server of `databases`."""
-    uri = databases.target("postgres").uri
-    return as_postgres([OPS, "db", "bench", f"--server={uri}", f"--folder={SQL}", *options])
+    uri, folder = databases.target("postgres").uri, databases.host.base / "sql"
+    if not folder.exists():  # the checkout may lie where only root gets
+        shutil.copytree(SQL, folder)
+    return as_postgres([OPS, "db", "bench", f"--server={uri}", f"--folder={folder}", *options])
 
 
 def bench(databases: Databases, *options: str) -> subprocess.CompletedProcess[str]:
