@@ -23,7 +23,7 @@ from pyinfra.facts.files import File, FileContents, Sha256File
 from pyinfra.operations import files
 
 from ops.deploys.marks import mark, marks, our_file, preparing, unanswered, would_write
-from ops.deploys.wheels import BUILT_FOR, PROJECT, PYTHON, SAY_BUILT_FOR, Environment, as_on_hosts
+from ops.deploys.wheels import PROJECT, PYTHON, Environment, as_on_hosts
 from ops.model.impact import Impact
 from ops.model.packages import INDEX_READ, satisfies
 
@@ -167,9 +167,7 @@ def python_environment(environment: Environment) -> Commands:
     archive = f"{path}.tar.gz"
     yield FileUploadCommand(str(environment.archive), archive)
     yield (
-        f"set -e; has=$(python3 -c {shlex.quote(SAY_BUILT_FOR)}); if [ \"$has\" != '{BUILT_FOR}' ]; then "
-        f'echo "this host has $has, and the controller {BUILT_FOR}: both must be the same" >&2; exit 1; fi; '
-        f"rm -rf {home}; python3 -m venv --without-pip {home}; "
+        f"set -e; rm -rf {home}; python3 -m venv --without-pip {home}; "
         f"tar -xzf {archive} -C {home} bin; tar -xzf {archive} -C {home}/lib/{PYTHON} site-packages; rm {archive}; "
         f"echo {environment.digest} > {home}/.installed; ln -sfn {home} {path}.new; mv -T {path}.new {path}; "
         f"ls -dt {path}-* | tail -n +3 | xargs -r rm -rf"

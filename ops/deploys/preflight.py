@@ -25,6 +25,7 @@ from ops.deploys.needs import needs
 from ops.deploys.run import connected
 from ops.deploys.site import INVENTORY, Host, authority
 from ops.deploys.survey import look
+from ops.deploys.wheels import BUILT_FOR
 from ops.model.preflight import CHECKS, Facts, Fleet, Report, in_lines, judge
 
 IGNORE = "ignore_preflight"  # pyinfra --data ignore_preflight=etcd,clocks: what the deploy itself is to put right
@@ -78,6 +79,8 @@ def _ignored() -> Collection[str]:
     names = [name for name in str(host.data.get(IGNORE) or "").split(",") if name]
     if unknown := [name for name in names if name not in CHECKS]:
         raise DeployError(f"{IGNORE}: there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
+    if "platform" in names:  # its Python could not load what is compiled here
+        raise DeployError(f"{IGNORE}: platform cannot be ignored; use a controller that is like its hosts")
     if "authority" in names:  # a deploy can only make it worse: it would put the wrong CA on every host
         raise DeployError(f"{IGNORE}: authority cannot be ignored; restore the site's CA from your copy")
     return names
@@ -97,6 +100,7 @@ def report(
     ca = authority(inventory.site.pki, inventory.site.name)
     fleet = Fleet(
         now=datetime.now(UTC),
+        platform=BUILT_FOR,
         ca=ca.ca,
         ca_expires=ca.expires,
         needs={name: needs(inventory, name) for name in inventory.hosts},

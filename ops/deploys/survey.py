@@ -82,6 +82,7 @@ def read(lines: Lines, directories: Sequence[str], before: float, after: float) 
     start, end = (float(moment) for (moment,) in seen["clock"])
     return Facts(
         system=" ".join(seen["system"][0]),
+        machine=seen["machine"][0][0],
         memory=int(seen["memory"][0][0]) * 1024,
         clock=Clock(((start - before) + (end - after)) / 2, max(0.0, (after - before) - (end - start)) / 2),
         disks={

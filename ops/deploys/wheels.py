@@ -26,9 +26,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 PACKAGED = (".py", ".sql", ".j2", ".css", ".js")
 CACHE = PROJECT / "build" / "environments"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"  # the controller's
-BUILT_FOR = f"{sysconfig.get_platform()} {PYTHON}"  # what hosts must be too: what is compiled comes along
-# Prints the same of a host.
-SAY_BUILT_FOR = "import sys, sysconfig; print(sysconfig.get_platform(), 'python%d.%d' % sys.version_info[:2])"
+# What hosts must be too, and the preflight sees to it: what is compiled comes along.
+BUILT_FOR = f"{sysconfig.get_platform()} {PYTHON}"
 _one_at_a_time = threading.Lock()
 
 

@@ -17,8 +17,9 @@ from ops.model.packages import is_behind, satisfies
 MIB = 1024**2
 GIB = 1024**3
 
-# `ID` and `VERSION_ID` of /etc/os-release. Another system is supported by a line here, once the lab has run on it.
-SYSTEMS = ("debian 12",)
+# `ID` and `VERSION_ID` of /etc/os-release -> its Python. Another system is supported by a line here, once the lab has
+# run on it.
+SYSTEMS = {"debian 12": "python3.11"}
 # The heartbeat that drills measure by has a row a second. Were a new primary's clock further behind the old one's, the
 # times of commits would run backwards past it, and "the last commit before 12:00:00" would have two answers.
 CLOCK_LIMIT = 1.0
@@ -84,11 +85,13 @@ class Listener:
 class Facts:
     """What one look at a host has shown. The defaults describe one that has nothing and is fit for anything.
 
+    `machine`: its kernel and architecture, as Python's `sysconfig.get_platform` calls them.
     `etcd`: its member here says that there is a majority. `sources`, `own_sources`: address -> what went wrong with
     it, empty where it answers; asked only where packages are lacking.
     """
 
-    system: str = SYSTEMS[0]
+    system: str = next(iter(SYSTEMS))
+    machine: str = "linux-x86_64"
     memory: int = 64 * GIB
     clock: Clock = Clock(0, 0)
     disks: dict[str, Disk] = field(default_factory=dict)
@@ -103,9 +106,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything that the checks read. `unreachable`: host -> why; `zones`: failure domain -> its hosts."""
+    """Everything that the checks read. `platform`: the controller's machine and Python; `unreachable`: host -> why;
+    `zones`: failure domain -> its hosts."""
 
     now: datetime
+    platform: str
     ca: str
     ca_expires: datetime
     needs: dict[str, tuple[Need, ...]]
@@ -181,6 +186,15 @@ def _system(fleet: Fleet) -> Iterator[Finding]:
     for host, facts in fleet.facts.items():
         if facts.system not in SYSTEMS:
             yield Finding(host, f"runs {facts.system}", f"use one of: {', '.join(SYSTEMS)}")
+
+
+def _platform(fleet: Fleet) -> Iterator[Finding]:
+    """The Python environments of hosts are made on the controller, and hold what is compiled."""
+    for host, facts in fleet.facts.items():
+        has = f"{facts.machine} {SYSTEMS.get(facts.system, '')}"
+        if facts.system in SYSTEMS and has != fleet.platform:
+            remedy = f"deploy it from a controller with {has}: hosts get the Python environments of their controller"
+            yield Finding(host, f"has {has}, and this controller {fleet.platform}", remedy)
 
 
 def _memory(fleet: Fleet) -> Iterator[Finding]:
@@ -332,6 +346,7 @@ def _zones(fleet: Fleet) -> Iterator[Finding]:
 CHECKS: dict[str, Callable[[Fleet], Iterator[Finding]]] = {
     "reachable": _reachable,
     "system": _system,
+    "platform": _platform,
     "memory": _memory,
     "disk": _disk,
     "clocks": _clocks,

@@ -29,7 +29,9 @@ OPTIONAL = replace(TIMESCALE, optional_in="pg_analytics")
 def fleet(*needs: Need, hosts: dict[str, Facts] | None = None, **changes: Any) -> Fleet:
     """Hosts that need `needs` and are fit; `changes` are to the fleet as a whole."""
     facts = hosts if hosts is not None else {"pg1": Facts()}
-    fit = Fleet(NOW, "our CA", NOW + timedelta(days=3000), dict.fromkeys(facts, needs), facts)
+    fit = Fleet(
+        NOW, "linux-x86_64 python3.11", "our CA", NOW + timedelta(days=3000), dict.fromkeys(facts, needs), facts
+    )
     return replace(fit, **changes)
 
 
@@ -57,6 +59,19 @@ def test_an_unreachable_host_is_a_problem_with_its_reason() -> None:
 
 def test_another_system_is_a_problem() -> None:
     assert said(fleet(hosts={"pg1": Facts(system="debian 11")})) == ["! pg1: runs debian 11"]
+
+
+def test_a_host_that_the_controllers_environments_do_not_fit_is_a_problem() -> None:
+    arm = {"pg1": Facts(machine="linux-aarch64"), "pg2": Facts()}
+    assert said(fleet(hosts=arm)) == [
+        "! pg1: has linux-aarch64 python3.11, and this controller linux-x86_64 python3.11"
+    ]
+    assert said(fleet(hosts=arm, platform="linux-aarch64 python3.11")) == [
+        "! pg2: has linux-x86_64 python3.11, and this controller linux-aarch64 python3.11"
+    ]
+    assert said(fleet(platform="linux-x86_64 python3.13")) == [
+        "! pg1: has linux-x86_64 python3.11, and this controller linux-x86_64 python3.13"
+    ]
 
 
 def test_memory_counts_every_service_of_the_host() -> None:
@@ -273,6 +288,7 @@ def test_no_port_of_a_host_is_needed_twice() -> None:
 SURVEY = """\
 clock 1000.5
 system debian 12
+machine linux-aarch64
 memory 1048576
 disk / 2097152
 disk /srv/etcd 1048576
@@ -297,4 +313,5 @@ def test_a_survey_is_read_and_its_own_duration_is_no_offset() -> None:
         Listener(5432, "10.0.0.1", "patroni.service", "postgres"),
         Listener(2379, "::", "-", "somebody"),
     )
-    assert (facts.system, facts.memory, facts.etcd, facts.ca) == ("debian 12", GIB, "healthy", "")
+    assert (facts.system, facts.machine, facts.memory) == ("debian 12", "linux-aarch64", GIB)
+    assert (facts.etcd, facts.ca) == ("healthy", "")
