@@ -19,8 +19,8 @@ import click
 
 from benchmarks.report import OURS, Result, publish
 from ops.model.sizing import sizes
-from tests.integration.fix_database import SQL
-from tests.integration.fix_postgres import OPS, Host, as_postgres, new_hosts, new_workspace
+from tests.integration.fix_database import bench_command
+from tests.integration.fix_postgres import Host, new_hosts, new_workspace
 
 FILES = "JSON files"
 
@@ -52,10 +52,8 @@ def main(*, as_json: bool, options: tuple[str, ...]) -> None:
     with new_workspace() as space, new_hosts(space) as make:
         host = make("database")
         start(host)
-        uri = f"--server=postgresql://postgres@/postgres?host={host.base}&port={host.port}"
-        chosen = [*options, "--json"] if as_json else options
-        command = [OPS, "db", "bench", uri, f"--folder={SQL}", *chosen]
-        done = subprocess.run(as_postgres(command), cwd="/", text=True, check=False, stdout=subprocess.PIPE)
+        command = bench_command(host, *options, *(["--json"] if as_json else []))
+        done = subprocess.run(command, cwd="/", text=True, check=False, stdout=subprocess.PIPE)
     if not as_json or done.returncode not in (0, 1):
         click.echo(done.stdout, nl=False)
     else:

@@ -20,9 +20,9 @@ from ops.model.segment import Segment
 
 MEMBERS_GROUP, REDIS_GROUP, DRILL_GROUP = "pg_main", "redis_cache", "drill"
 DATABASE = "pend_production"
+LOAD = "demo_load"  # the database of pgbench and the unit that runs it: no table of theirs stays in the Pend's
 LOAD_RATE = 300  # transactions a second: a busy evening, and a segment of WAL every few seconds
-STATISTICS = f"FROM pg_stat_database WHERE datname = '{DATABASE}'"
-LOAD_UNIT = "demo-load"
+STATISTICS = f"FROM pg_stat_database WHERE datname = '{LOAD}'"
 SENTINEL_PORT = 26379
 
 
@@ -185,14 +185,14 @@ def _sentinel(host: str, question: str) -> str:
 @contextmanager
 def _load(leader: str, show: Show) -> Iterator[None]:
     """pgbench at a steady rate, from now to the end."""
-    bench = f"-c 2 -R {LOAD_RATE} -T 1800 {DATABASE}"
+    as_postgres, bench = "cd / && runuser -u postgres --", f"pgbench -c 2 -R {LOAD_RATE} -T 1800 {LOAD}"
     with show.step(f"start a load: pgbench, {LOAD_RATE} transactions a second"):
-        drive.ask(leader, f"cd / && runuser -u postgres -- pgbench -q -i -s 10 {DATABASE}")
-        drive.ask(leader, f"systemd-run -q --collect --unit={LOAD_UNIT} -p User=postgres pgbench {bench}")
+        drive.ask(leader, f"{as_postgres} createdb {LOAD} && {as_postgres} pgbench -q -i -s 10 {LOAD}")
+        drive.ask(leader, f"systemd-run -q --collect --unit={LOAD} -p User=postgres {bench}")
     try:
         yield
     finally:
-        drive.run(leader, f"systemctl stop {LOAD_UNIT}")
+        drive.run(leader, f"systemctl stop {LOAD}; {as_postgres} dropdb --force {LOAD}")
 
 
 def _wait_for_wal(leader: str, segment: str, *, beyond: int) -> None:

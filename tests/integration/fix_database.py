@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,20 @@ from ops.database.migrations import Patience, migrate
 from ops.database.target import Target, given
 from ops.postgres.connect import Connection
 
-from .fix_postgres import Host
+from .fix_postgres import OPS, Host, as_postgres
 
 SQL = Path(__file__).parents[2] / "sql" / "app"
 TEMPLATE = "pend_template"
 _number = count(1)
+
+
+def bench_command(server: Host, *options: str) -> list[str]:
+    """The command line of a load benchmark on `server`, as its superuser; the checkout may lie where only root gets."""
+    folder = server.base / "sql"
+    if not folder.exists():
+        shutil.copytree(SQL, folder)
+    uri = f"postgresql://postgres@/postgres?host={server.base}&port={server.port}"
+    return as_postgres([OPS, "db", "bench", f"--server={uri}", f"--folder={folder}", *options])
 
 
 def quiet(_text: str) -> None:

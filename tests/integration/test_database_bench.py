@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -23,8 +22,7 @@ from ops.model.bench import CLASSES, Scale
 from ops.postgres.connect import Connection
 
 from ..waiting import wait_until
-from .fix_database import SQL, Databases, acting, value
-from .fix_postgres import OPS, as_postgres
+from .fix_database import SQL, Databases, acting, bench_command, value
 
 pytestmark = pytest.mark.integration
 SCALE = Scale(100, 1000)
@@ -152,17 +150,14 @@ def test_what_is_filled_went_through_the_audit_trail(filled: Filled) -> None:
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-def command(databases: Databases, *options: str) -> list[str]:
-    """The command line of a benchmark on the server of `databases`."""
-    uri, folder = databases.target("postgres").uri, databases.host.base / "sql"
-    if not folder.exists():  # the checkout may lie where only root gets
-        shutil.copytree(SQL, folder)
-    return as_postgres([OPS, "db", "bench", f"--server={uri}", f"--folder={folder}", *options])
-
-
 def bench(databases: Databases, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(databases, *SMALL, *options), cwd="/", capture_output=True, text=True, timeout=120, check=False
+        bench_command(databases.host, *SMALL, *options),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -254,7 +249,7 @@ def test_an_interrupted_benchmark_leaves_no_database_and_no_session(
 ) -> None:
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'ops_bench_%'"
     at_work = f"{sessions} AND query LIKE '%{asked}%'"
-    arguments = command(databases, *SMALL, "--file-rounds=0", *options)
+    arguments = bench_command(databases.host, *SMALL, "--file-rounds=0", *options)
     with subprocess.Popen(arguments, cwd="/", stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until("it is at work", lambda: databases.host.value(at_work))
