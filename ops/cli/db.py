@@ -25,6 +25,9 @@ from ops.errors import Exit, UsageError
 from ops.model.impact import Impact
 from ops.model.migrations import APPLICATION, File, refusals
 
+# Whether it can be read shows in reading: click asks access(2), which says no where only a capability says yes.
+FOLDER = click.Path(path_type=Path, readable=False)
+
 
 @dataclass(frozen=True)
 class Meant:
@@ -58,7 +61,7 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
 
     @as_json_flag
     @configured
-    @click.option("--folder", type=click.Path(path_type=Path), help="Of the migrations, if not below /opt/ops/sql.")
+    @click.option("--folder", type=FOLDER, help="Of the migrations, if not below /opt/ops/sql.")
     @click.option("--server", metavar="URI", help="Another server's database, as libpq reads it, without a password.")
     @click.option("--database", default=APPLICATION, show_default=True, help="Of this host's server.")
     @wraps(command)

@@ -54,13 +54,26 @@ class Patience:
 
 
 def files(folder: Path) -> list[File]:
-    """The migrations of a folder, in order; UsageError where there is none."""
-    found = sorted(file for file in folder.glob("*.sql") if not file.name.endswith(ROLLBACK))
+    """The migrations of a folder, in order; UsageError where there is none, or where they cannot be read."""
+    try:
+        found = sorted(file for file in _entries(folder) if not file.name.endswith(ROLLBACK))
+        migrations = [_file(path) for path in found]
+    except OSError as error:
+        raise UsageError(
+            f"the migrations in {folder} cannot be read",
+            detail=str(error),
+            hint="Its files are world-readable where the deploy puts them: see who may read it, and ls -ld above it.",
+        ) from error
     if not found:
         raise UsageError(
             f"there are no migrations in {folder}", hint="The deploy copies sql/ there; --folder names another."
         )
-    return [_file(path) for path in found]
+    return migrations
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Its SQL files. A glob would take what may not be read for empty."""
+    return [path for path in folder.iterdir() if path.suffix == ".sql"] if folder.exists() else []
 
 
 def _file(path: Path) -> File:

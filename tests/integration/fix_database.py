@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,12 +25,9 @@ _number = count(1)
 
 
 def bench_command(server: Host, *options: str) -> list[str]:
-    """The command line of a load benchmark on `server`, as its superuser; the checkout may lie where only root gets."""
-    folder = server.base / "sql"
-    if not folder.exists():
-        shutil.copytree(SQL, folder)
+    """The command line of a load benchmark on `server`, as its superuser."""
     uri = f"postgresql://postgres@/postgres?host={server.base}&port={server.port}"
-    return as_postgres([OPS, "db", "bench", f"--server={uri}", f"--folder={folder}", *options])
+    return as_postgres([OPS, "db", "bench", f"--server={uri}", f"--folder={SQL}", *options])
 
 
 def quiet(_text: str) -> None:

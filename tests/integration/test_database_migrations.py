@@ -436,3 +436,11 @@ def test_who_is_not_let_in_is_told_so() -> None:
 def test_psycopg_is_not_asked_to_read_nonsense() -> None:
     with pytest.raises(UsageError, match="no URI that libpq reads"):
         status(given("postgresql://postgres@/pend_production?nonsense=1", SQL))
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there are no migrations"):
+        files(tmp_path / "nowhere")
+    (tmp_path / "0001-unreadable.sql").mkdir()  # root reads every file
+    with pytest.raises(UsageError, match="cannot be read"):
+        files(tmp_path)
