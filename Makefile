@@ -4,7 +4,7 @@ VENV  := .venv/bin
 
 BENCHMARKS := deploy change failover paging exporter wal_push wal_fetch base_backup import_json database
 
-.PHONY: help setup demo test bench lint lab-up lab-down lock
+.PHONY: help setup controller demo test bench lint lab-up lab-down lock
 
 help:  ## this text
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -12,7 +12,10 @@ help:  ## this text
 setup:  ## bring a bare Debian 12 machine to the point where all else works
 	@requirements/setup
 
-demo: setup  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
+controller:  ## the same for what deploys and boots the lab, and not for tests
+	@requirements/setup controller
+
+demo: controller  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
 	@$(VENV)/ops lab demo
 
 test: setup lint  ## every test: integration and unit side by side, then the lab's, which share one fleet
@@ -27,10 +30,10 @@ lint: setup  ## ruff, mypy (strict), import contracts, squawk (migrations)
 	@$(VENV)/squawk sql/*/[0-9]*.sql >/dev/null || { $(VENV)/squawk sql/*/[0-9]*.sql; exit 1; }
 	@echo "lint: clean"
 
-lab-up: setup  ## boot the local fleet
+lab-up: controller  ## boot the local fleet
 	@$(VENV)/ops lab up
 
-lab-down: setup  ## take it down; nothing is left but the cached base image
+lab-down: controller  ## take it down; nothing is left but the cached base image
 	@$(VENV)/ops lab down
 
 lock: setup  ## renew requirements/*.txt: pinned, hashed, without index addresses
