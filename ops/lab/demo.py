@@ -93,17 +93,18 @@ def play(logs: Path, show: Show) -> Story:
     with _load(leader, show):
         with show.step(f"take a base backup of {DATABASE} and its cluster"):
             backup = drive.ask_json(leader, "ops backup create --json", deadline=300)
-        # What follows a backup takes its time, and so do Sentinels that agree: the fleet is worked on meanwhile.
-        with (
-            show.step("let WAL be archived beyond it; meanwhile deploy again, and let Sentinel fail the cache over"),
-            ThreadPoolExecutor() as pool,
-        ):
+        # What follows a backup takes its time, and so do Sentinels that agree: there is other work meanwhile.
+        with show.step("let WAL be archived beyond it, and meanwhile deploy again"), ThreadPoolExecutor() as pool:
             archived = pool.submit(_wait_for_wal, leader, backup["last_segment"], beyond=2)
             second = _deploy_again(names, logs / "deploy-2.log", show)
-            masters = _fail_over(caches)
             archived.result()
-        with show.step(f"restore to a random moment on {drills[0]}, and prove it"):
+        with (
+            show.step(f"restore to a random moment on {drills[0]}, and prove it; let Sentinel fail the cache over"),
+            ThreadPoolExecutor() as pool,
+        ):
+            failed_over = pool.submit(_fail_over, caches)
             evidence = _drill(drills[0], logs / "drill.json")
+            masters = failed_over.result()
         transactions = int(drive.sql(leader, f"SELECT xact_commit {STATISTICS}"))
     with show.step(f"switch over while a client writes {RATE} rows a second through the router"):
         switched = _switch_over(leader)
