@@ -71,9 +71,11 @@ class Scene:
     def give_a_past(self) -> None:
         """What only time brings, and what pages where it is missing: backups of which one follows the other, looked at,
         a drill, and an audit trail that was read. The exporter of the fleet, which looks at some of it every ten
-        minutes, begins anew."""
+        minutes, begins anew.
+
+        On the leader, which ends the segment that a backup needs; a replica waits up to a minute until it is ended."""
         for command in ("ops backup create", "ops backup create", "ops backup verify", "ops audit verify --keep"):
-            drive.ask(self.replica(), command, deadline=300)
+            drive.ask(self.leader(), command, deadline=300)
         drive.ask(self.first("drill"), "ops drill restore --target latest", deadline=300)
         drive.ask(self.first("monitoring"), "systemctl restart ops-fleet-exporter")
 
