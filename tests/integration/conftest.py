@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -36,9 +40,31 @@ __all__ = [
 ]
 
 
-def pytest_configure() -> None:
+MEMORY, ENOUGH = Path("/dev/shm"), 6 * 1024**3  # bytes free; three workers use one or two of them
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """A shell ignores Ctrl-C for what it starts in the background, and so would all that tests start and interrupt."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "TMPDIR" not in os.environ:  # workers inherit it
+        work_in_memory(config)
+
+
+def work_in_memory(config: pytest.Config) -> None:
+    """Servers are copied, filled and removed by the hundred, and a disk takes as long over it as the tests do. What a
+    power cut does to files is not tested here: nothing hangs on a disk that is one."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ENOUGH:
+        return
+    place = tempfile.mkdtemp(prefix="ops-tests-", dir=MEMORY)
+    Path(place).chmod(0o711)  # for who else runs servers
+    os.environ["TMPDIR"] = tempfile.tempdir = place
+
+    def leave() -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        del os.environ["TMPDIR"]
+        tempfile.tempdir = None
+
+    config.add_cleanup(leave)
 
 
 def pytest_report_header() -> list[str]:
