@@ -18,9 +18,8 @@ controller:  ## the same for what deploys and boots the lab, and not for tests
 demo: controller  ## boot a fleet, deploy it, archive, back up, restore to a random moment, print the proof
 	@$(VENV)/ops lab demo
 
-test: setup lint  ## every test: integration and unit side by side, then the lab's, which share one fleet
-	@code=0; $(VENV)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests/integration tests/unit || code=1; \
-	$(VENV)/pytest tests/lab || code=1; exit $$code
+test: setup lint  ## every test; the lab's, which share one fleet and mostly wait, beside the others
+	@$(VENV)/pytest -n 4 --no-loadscope-reorder tests/lab tests/integration tests/unit
 
 bench: setup  ## every benchmark: a no-op deploy of the running lab beside Ansible's, what a change costs a client, WAL beside pgBackRest
 	@set -e; for name in $(BENCHMARKS); do $(VENV)/python -m benchmarks.$$name; done

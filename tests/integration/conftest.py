@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Generator
@@ -44,8 +43,6 @@ MEMORY, ENOUGH = Path("/dev/shm"), 6 * 1024**3  # bytes free; three workers use 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell ignores Ctrl-C for what it starts in the background, and so would all that tests start and interrupt."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ:  # workers inherit it
         work_in_memory(config)
 
