@@ -61,6 +61,7 @@ class Spool:
         self._limit = limit
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="prefetch")
         self._lock = threading.Lock()
+        self._stopping = False
         self._entries: dict[_Key, _Entry] = {}
         self._expected: dict[str, tuple[str, int]] = {}  # by repository: the name to come next, and how far to look
         self._numbers = itertools.count()
@@ -106,7 +107,9 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """Let go of everything; what is left in the directory is removed at the next start."""
+        """Fetch only what is asked for, nothing ahead; what is left in the directory goes at the next start."""
+        with self._lock:
+            self._stopping = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _ahead(self, key: _Key) -> Spooled | None:
@@ -136,6 +139,8 @@ class Spool:
             return
         root = repository.layout.root
         with self._lock:
+            if self._stopping:
+                return
             expected, ahead = self._expected.get(root, ("", 0))
             ahead = widen(ahead, self._limit // size, in_sequence=file.name == expected)
             following = {

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from ops.config import S3Repository
+from ops.config import S3Repository, load
 from ops.model.layout import Layout
 from ops.postgres.control import ControlData
 from ops.store import open_store
 from ops.store.repository import Repository
 from ops.wal import faults
 from ops.wal.archive import load_archive
+from ops.wal.archiver.protocol import Reply, Request
+from ops.wal.archiver.service import Service
+from ops.wal.contract import FetchExit
 
 from ..waiting import wait_until
 from .fix_archiver import CLIENT, PYTHON, Archiver
@@ -129,6 +132,27 @@ def test_a_restart_at_any_moment_loses_nothing_and_fails_nothing(server: Archive
     settled(server.host, last)
     assert numbers(first, last) <= stored(server.host, s3_settings)
     assert server.host.value("select failed_count from pg_stat_archiver") == 0
+
+
+def test_what_is_asked_of_a_service_that_is_being_stopped_is_left_to_the_client_or_answered_all_the_same(
+    server: Archiver, tmp_path: Path
+) -> None:
+    host = server.host
+    host.start()
+    name = switch(host)
+    settled(host, name)  # by clients alone
+    config = load(host.config_file)
+    service = Service(config.model_copy(update={"wal": config.wal.model_copy(update={"spool_dir": tmp_path})}))
+    service.stop()
+
+    def asked(verb: str, *arguments: str) -> Reply:
+        return service.answer(Request(verb, host.data_dir, arguments), lambda: False)
+
+    assert asked("push", f"pg_wal/{name}") == Reply(None)
+    fetched = asked("fetch", name, str(tmp_path / "fetched"))
+    assert (fetched.code, fetched.message) == (FetchExit.FETCHED, "")
+    assert fetched.file
+    assert fetched.file.read_bytes() == (host.data_dir / "pg_wal" / name).read_bytes()
 
 
 def test_a_server_that_is_killed_too_archives_what_it_had(server: Archiver, s3_settings: S3Repository) -> None:

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,14 @@ class Queue:
         self._stopping = False
 
     def push(self, path: Path, pusher: Pusher) -> Future[Pushed]:
-        """The outcome for a file that PostgreSQL asks to have archived, which may be there already."""
+        """The outcome for a file that PostgreSQL asks to have archived, which may be there already.
+
+        CancelledError where nothing is begun any more: whoever asks does better to do it by himself.
+        """
         mark = _Mark.of(path)
         with self._lock:
+            if self._stopping:
+                raise CancelledError
             task = self._tasks.get(path)
             if task is None or task.mark != mark:
                 task = self._submit(path, mark, pusher)
