@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -17,7 +18,7 @@ from ops.errors import OpsError, Unreachable
 from ops.fleet import Identity
 from ops.fleet import Redis as Group
 from ops.model.readiness import RedisCluster, RedisServer, RedisSnapshot, SentinelView, Shard
-from ops.readiness.ask import DEADLINE, trouble
+from ops.readiness.ask import DEADLINE, tls, trouble
 from ops.readiness.certificates import certificates
 from ops.store.private import read_private
 
@@ -29,14 +30,15 @@ _CONNECTING = re.compile(r"^Error \S+ connecting to \S+ ")
 
 def questions(identity: Identity, group: Group) -> dict[tuple[str, str], Callable[[], Any]]:
     """What to ask whom, by kind and host."""
+    context = tls(identity)
     found: dict[tuple[str, str], Callable[[], Any]] = {}
     for host in group.hosts:
-        found["server", host] = partial(_asked, identity, group, host, group.port, partial(_server, host))
+        found["server", host] = partial(_asked, context, group, host, group.port, partial(_server, host))
         if group.mode == "sentinel":
             question = partial(_sentinel, host, group.master)
-            found["sentinel", host] = partial(_asked, identity, group, host, group.sentinel_port, question)
+            found["sentinel", host] = partial(_asked, context, group, host, group.sentinel_port, question)
         if group.mode == "cluster":
-            found["nodes", host] = partial(_asked, identity, group, host, group.port, _nodes)
+            found["nodes", host] = partial(_asked, context, group, host, group.port, _nodes)
     return found
 
 
@@ -66,18 +68,28 @@ def _or_not(kind: type[T], host: str, answer: Any) -> T:
     return answer
 
 
-def _asked(identity: Identity, group: Group, host: str, port: int, question: Callable[[redis.Redis], T]) -> T:
+class _Connection(redis.SSLConnection):
+    """By our own rules for TLS. redis-py would trust the machine's CAs beside ours, and read all of them for each
+    connection, which takes longer than all that is asked."""
+
+    def __init__(self, *, context: ssl.SSLContext, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._context = context
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        return self._context.wrap_socket(sock, server_hostname=self.host)
+
+
+def _asked(context: ssl.SSLContext, group: Group, host: str, port: int, question: Callable[[redis.Redis], T]) -> T:
     """The answer of a server or Sentinel; Unreachable where it does not give one."""
     password = read_private(group.password_file, "password of Redis", "The deploy writes it on monitoring hosts.")
-    client = redis.Redis(
+    connections = redis.ConnectionPool(
+        connection_class=_Connection,
+        context=context,
         host=host,
         port=port,
         username=group.user,
         password=password.partition("\n")[0],
-        ssl=True,
-        ssl_ca_certs=str(identity.ca_file),
-        ssl_check_hostname=True,
-        ssl_min_version=ssl.TLSVersion.TLSv1_3,
         socket_timeout=DEADLINE,
         socket_connect_timeout=DEADLINE,
         retry=Retry(NoBackoff(), 0),
@@ -87,11 +99,11 @@ def _asked(identity: Identity, group: Group, host: str, port: int, question: Cal
         decode_responses=True,
     )
     try:
-        return question(client)
+        return question(redis.Redis(connection_pool=connections))
     except redis.RedisError as error:
         raise Unreachable(_CONNECTING.sub("", str(error)).rstrip(".")) from error
     finally:
-        client.close()
+        connections.disconnect()
 
 
 def _server(host: str, client: redis.Redis) -> RedisServer:
